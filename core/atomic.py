@@ -1,0 +1,91 @@
+"""Files appear whole or not at all.
+
+Temporary file in the same folder, fsync, rename, fsync of the folder. A killed process leaves
+the old content or the new one, and at most a ``.tmp`` file that the next start sweeps away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+TEMPORARY_SUFFIX = ".kiln-tmp"
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file atomically; its mode follows the umask as for any new file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not made of the target's name, which may already be as long as the system allows.
+    temporary = path.with_name(f".{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file atomically."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically, readable for people and stable for diffs."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a safetensors file atomically.
+
+    Args:
+        path: where it shall stand.
+        tensors: name to tensor; each is brought to the CPU and made contiguous.
+        metadata: strings for the header.
+    """
+    from safetensors.torch import save
+
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    write_bytes(path, save(plain, metadata=dict(metadata) if metadata else None))
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line and see it to the disk; a torn last line is what a kill may leave."""
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(line + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename durable. Windows has no handle for folders, so nothing is done there."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sweep_temporaries(folder: Path) -> int:
+    """Remove what a killed process left behind; returns how many files."""
+    count = 0
+    for path in folder.rglob(f"*{TEMPORARY_SUFFIX}"):
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+            count += 1
+    return count
