@@ -1,0 +1,1 @@
+"""The one door to ComfyUI: model, conditioning, VAE, sampling, progress, paths, identity."""

@@ -1,0 +1,40 @@
+"""What this device and this ComfyUI can do, found out by asking."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+
+import comfy.model_management
+import torch
+
+
+def auto_precision(device: torch.device) -> str:
+    """The best precision for training: bf16 where the device has it, else fp16; fp32 on CPUs."""
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    if device.type == "cpu":
+        return "fp32"
+    return "bf16" if _multiplies(device, torch.bfloat16) else "fp16"
+
+
+def _multiplies(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether a matrix product of this dtype works; Macs before macOS 14 refuse bf16."""
+    try:
+        ones = torch.ones(4, 4, device=device, dtype=dtype)
+        return bool((ones @ ones).float().sum().item() == 64)
+    except (RuntimeError, TypeError):
+        return False
+
+
+def describe() -> dict[str, str]:
+    """Versions and device, for ``run.json``."""
+    version = getattr(importlib.import_module("comfyui_version"), "__version__", "unknown")
+    device = comfy.model_management.get_torch_device()
+    return {
+        "comfyui": version,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "device": comfy.model_management.get_torch_device_name(device),
+    }

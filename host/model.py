@@ -1,0 +1,266 @@
+"""A MODEL of ComfyUI as something that can be trained on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from inspect import signature
+from typing import Any
+
+import comfy.ldm.modules.attention
+import comfy.model_base
+import comfy.model_management
+import comfy.model_patcher
+import torch
+from torch import nn
+
+from ..core.attach import Attachment, autograd_alias
+from ..core.errors import HostError
+from ..core.protocols import Cond, ImageGeometry, TextEmbedding
+from ..lora_format.family import Family, family_of_class
+from ..trainer.frozen import is_foldable
+from .identity import compute_dtype_of
+from .norms import attach_norms
+from .weights import ComfyWeights
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PREDICTIONS = {"EPS": "eps", "V_PREDICTION": "v", "EDM": "edm", "CONST": "flow"}
+OTHER_PREDICTIONS = ("X0", "IMG_TO_IMG", "IMG_TO_IMG_FLOW", "LCM", "COSMOS_RFLOW")
+"""Classes of the host that stand before one of the above in the line of descent, and differ."""
+
+MEMORY_KEPT, MEMORY_RECOMPUTED = 50.0, 8.0
+"""Memory of a training pass over the host's estimate for a sampling step of the same size."""
+
+
+def family_of(patcher: comfy.model_patcher.ModelPatcher) -> Family:
+    """The family of a loaded model.
+
+    Raises:
+        HostError: it is of no family that can be trained.
+    """
+    return family_of_class(kind.__name__ for kind in type(patcher.model).__mro__)
+
+
+class ComfySamplingLaw:
+    """The noise schedule of a loaded model; fulfils ``core.protocols.SamplingLaw``."""
+
+    def __init__(self, sampling: Any) -> None:
+        self._sampling = sampling
+        self.prediction = prediction_of(sampling)
+        self.timestep_count = int(getattr(sampling, "num_timesteps", 1000))
+
+    def sigma(self, timestep: torch.Tensor) -> torch.Tensor:
+        """Noise level of integer timesteps; (B,) -> (B,)."""
+        sigma: torch.Tensor = self._sampling.sigma(timestep)
+        return sigma.to(device=timestep.device, dtype=torch.float32).clone()
+
+    def noisy(
+        self, sigma: torch.Tensor, noise: torch.Tensor, latent: torch.Tensor
+    ) -> torch.Tensor:
+        """The model's own mixture of noise and picture."""
+        mixed: torch.Tensor = self._sampling.noise_scaling(sigma, noise, latent)
+        return mixed
+
+
+class ComfyDenoiser:
+    """Fulfils ``core.protocols.Denoiser`` for a MODEL.
+
+    The MODEL is cloned: patches and options that other nodes gave it are kept, and nothing that
+    is done here reaches the clone it came from.
+
+    Args:
+        patcher: the MODEL as the graph hands it over.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+    """
+
+    def __init__(self, patcher: comfy.model_patcher.ModelPatcher, precision: str) -> None:
+        self.patcher = patcher.clone()
+        self.model: comfy.model_base.BaseModel = self.patcher.model
+        self.family = family_of(patcher).name
+        self.device: torch.device = self.patcher.load_device
+        self.compute_dtype = DTYPES[precision]
+        self.weights = ComfyWeights()
+        self.sampling = ComfySamplingLaw(self.patcher.get_model_object("model_sampling"))
+        self._changed_dtype = compute_dtype_of(patcher) != self.compute_dtype
+        if self._changed_dtype:
+            self.patcher.set_model_compute_dtype(self.compute_dtype)
+        self._options = _transformer_options(self.patcher)
+
+    def modules(self) -> Mapping[str, nn.Module]:
+        """The network's modules by their path."""
+        return dict(self.model.diffusion_model.named_modules())
+
+    def settle(self) -> None:
+        """Load the model, so that the host takes off what another clone of it had put on."""
+        comfy.model_management.load_models_gpu([self.patcher])
+
+    def fits(self, latent_shape: Sequence[int]) -> bool:
+        """Whether a pass likely fits; on a card the host makes room, elsewhere memory is shared."""
+        need = self._memory_need(latent_shape, recompute=False)
+        management = comfy.model_management
+        if self.device.type in ("cpu", "mps"):
+            return need < 0.8 * float(management.get_free_memory(self.device))
+        total = float(management.get_total_memory(self.device))
+        return need + float(self.patcher.model_size()) < 0.9 * total
+
+    def _memory_need(self, latent_shape: Sequence[int], *, recompute: bool) -> float:
+        factor = MEMORY_RECOMPUTED if recompute else MEMORY_KEPT
+        return float(self.patcher.memory_required(list(latent_shape))) * factor
+
+    @contextmanager
+    def loaded(self, latent_shape: Sequence[int], *, recompute: bool) -> Iterator[None]:
+        """The model on its device with autograd-friendly small parameters; all put back."""
+        management = comfy.model_management
+        need = self._memory_need(latent_shape, recompute=recompute)
+        management.load_models_gpu([self.patcher], memory_required=need)
+        with Attachment() as attachment:
+            if hasattr(management, "in_training"):
+                attachment.set_attribute(management, "in_training", True)
+            self.patcher.pre_run()
+            attachment.on_restore(self.patcher.cleanup)
+            attach_norms(attachment, self.model.diffusion_model, self.weights)
+            self._alias_small_parameters(attachment)
+            yield
+
+    def release(self) -> None:
+        """Let go of the model; one that computed in another dtype is unloaded.
+
+        The host marks layers for casting when it loads a model with another compute dtype, and
+        takes the marks away when it unloads it.
+        """
+        if not self._changed_dtype:
+            return
+        unload = getattr(comfy.model_management, "unload_model_and_clones", None)
+        if unload is None:
+            self.patcher.detach()
+            return
+        every = {"all_devices": True} if "all_devices" in signature(unload).parameters else {}
+        unload(self.patcher, **every)
+
+    def condition(
+        self, text: TextEmbedding, geometry: ImageGeometry, latent: torch.Tensor
+    ) -> Cond:
+        """The family's own conditioning, with the picture's true size and crop."""
+        conds = self.model.extra_conds(
+            cross_attn=text.tokens.to(self.device),
+            pooled_output=None if text.pooled is None else text.pooled.to(self.device),
+            width=geometry.original_width_px,
+            height=geometry.original_height_px,
+            crop_w=geometry.crop_left_px,
+            crop_h=geometry.crop_top_px,
+            target_width=geometry.target_width_px,
+            target_height=geometry.target_height_px,
+            noise=latent.to(self.device),
+            device=self.device,
+            **text.extras,
+        )
+        made = {
+            name: cond.process_cond(batch_size=1, area=None, device=self.device).cond
+            for name, cond in conds.items()
+        }
+        # Kept on the CPU: many long captions would fill the device.
+        return {name: value.cpu().clone() for name, value in made.items()}
+
+    def predict(
+        self, noisy: torch.Tensor, sigma: torch.Tensor, conds: Sequence[Cond]
+    ) -> torch.Tensor:
+        """Denoised latents from the host's own ``apply_model``."""
+        batch = {
+            name: _stack([cond[name] for cond in conds]).to(self.device) for name in conds[0]
+        }
+        denoised: torch.Tensor = self.model.apply_model(
+            noisy, sigma, transformer_options=dict(self._options), **batch
+        )
+        return denoised
+
+    def _alias_small_parameters(self, attachment: Attachment) -> None:
+        """Autograd must be allowed to keep a weight that is neither a layer's nor a norm's.
+
+        Not only inference tensors: one that the host moved to another device outside of
+        inference mode says that it is none, and yet has no version counter.
+        """
+        for module in self.model.diffusion_model.modules():
+            if is_foldable(module):
+                continue
+            for name, parameter in list(module._parameters.items()):
+                if parameter is not None:
+                    attachment.replace_tensor(module, name, autograd_alias(parameter))
+
+
+def prediction_of(sampling: Any) -> str:
+    """What a model predicts: ``eps``, ``v``, ``edm``, ``flow``, or a name no objective has.
+
+    Read from the sampling object, not from the model's own type: the stock node
+    ModelSamplingDiscrete replaces the one and leaves the other.
+    """
+    for kind in type(sampling).__mro__:
+        if kind.__name__ in PREDICTIONS:
+            return PREDICTIONS[kind.__name__]
+        if kind.__name__ in OTHER_PREDICTIONS:
+            return kind.__name__.lower()
+    return type(sampling).__name__.lower()
+
+
+def _transformer_options(patcher: comfy.model_patcher.ModelPatcher) -> dict[str, Any]:
+    """The MODEL's options, with attention pinned to torch's own, which has a backward.
+
+    Others choose their chunks by free memory or have no gradient at all.
+    """
+    options = dict(patcher.model_options.get("transformer_options", {}))
+
+    def torch_attention(_function: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        result: torch.Tensor = comfy.ldm.modules.attention.attention_pytorch(*args, **kwargs)
+        return result
+
+    options["optimized_attention_override"] = torch_attention
+    return options
+
+
+def _stack(values: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Join single conditions to a batch; captions of unequal length are repeated.
+
+    Attention over a sequence repeated as a whole is unchanged, so lengths meet at their least
+    common multiple, as the host does it.
+    """
+    lengths = {value.shape[1] for value in values if value.ndim == 3}
+    if len(lengths) > 1:
+        common = math.lcm(*lengths)
+        values = [value.repeat(1, common // value.shape[1], 1) for value in values]
+    return torch.cat(list(values))
+
+
+def require_precision(precision: str, device: torch.device) -> None:
+    """Refuse half precision where it cannot work.
+
+    Raises:
+        HostError: fp16 on a CPU.
+    """
+    if precision == "fp16" and device.type == "cpu":
+        raise HostError(
+            "fp16 training was asked for on a CPU",
+            expected="fp32 or bf16 there",
+            remedy="Set precision to auto",
+        )
+
+
+def require_trainable(patcher: comfy.model_patcher.ModelPatcher) -> None:
+    """Refuse a MODEL that computes with more than its family does.
+
+    Raises:
+        HostError: an inpainting model, or one into which another node injects layers.
+    """
+    if getattr(patcher.model, "concat_keys", ()):
+        raise HostError(
+            "The connected model is an inpainting model",
+            expected="one that draws whole pictures",
+            remedy="Train on the checkpoint it was made from; the LoRA works on both",
+        )
+    injections = [name for name, value in (getattr(patcher, "injections", None) or {}).items()
+                  if value]
+    if injections:
+        raise HostError(
+            f"Another node injects layers into the connected model ({', '.join(injections)})",
+            expected="a model whose layers are its own while it is trained",
+            remedy="Connect the model from before that node, or load LoRAs with the stock loader",
+        )

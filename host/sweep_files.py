@@ -1,0 +1,107 @@
+"""Writes a finished sweep into a folder of its own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, PngImagePlugin
+
+from ..core import atomic
+from ..sweep.cells import SweepPlan
+from ..sweep.grid import MISSING, draw_page
+from ..sweep.table import CellOutcome, rows_of, to_csv
+from . import paths
+from .sweeping import SweepRunner
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """A finished sweep; travels as KILN_SWEEP.
+
+    Attributes:
+        plan: what was asked for.
+        pictures: by cell index; failed cells are missing.
+        outcomes: by cell index.
+        pages: grid pictures.
+        rows: the table.
+        notes: what the person should know.
+        folder: where everything was written.
+    """
+
+    plan: SweepPlan
+    pictures: dict[int, Image.Image]
+    outcomes: dict[int, CellOutcome]
+    pages: list[Image.Image]
+    rows: list[dict[str, Any]]
+    notes: tuple[str, ...]
+    folder: Path
+
+    def pictures_in_order(self) -> list[Image.Image]:
+        """One picture per cell, of one size; a grey one stands for a failed cell."""
+        size = next(iter(self.pictures.values())).size
+        grey = Image.new("RGB", size, MISSING)
+        pictures = [self.pictures.get(cell.index, grey) for cell in self.plan.cells]
+        return [p if p.size == size else p.resize(size) for p in pictures]
+
+
+def finish(
+    runner: SweepRunner, plan: SweepPlan, *, title: str, prefix: str, texts: dict[str, str]
+) -> SweepResult:
+    """Draw the pages and write everything into a new folder.
+
+    Args:
+        runner: after its run.
+        plan: the sweep.
+        title: line above the grid.
+        prefix: name of the folder, without its number.
+        texts: text chunks for the pictures, such as the workflow.
+    """
+    errors = {index: o.error for index, o in runner.outcomes.items() if o.error}
+    pages = [
+        draw_page(plan, page, runner.pictures, errors, title)
+        for page in range(len(plan.page_labels))
+    ]
+    rows = rows_of(plan.cells, runner.outcomes)
+    folder = next_folder(paths.runs_folder() / "sweeps", prefix)
+    for number, page in enumerate(pages, start=1):
+        name = "grid.png" if number == 1 else f"grid_{number}.png"
+        atomic.write_bytes(folder / name, png_bytes(page, texts))
+    by_cell = {row["cell"]: row for row in rows}
+    for index, picture in runner.pictures.items():
+        own = {**texts, "kiln_cell": json.dumps(by_cell[index])}
+        path = folder / "cells" / f"cell_{index:04d}.png"
+        atomic.write_bytes(path, png_bytes(picture, own))
+    atomic.write_text(folder / "table.csv", to_csv(rows))
+    atomic.write_json(folder / "table.json", {"notes": runner.notes, "rows": rows})
+    return SweepResult(
+        plan=plan,
+        pictures=runner.pictures,
+        outcomes=runner.outcomes,
+        pages=pages,
+        rows=rows,
+        notes=tuple(runner.notes),
+        folder=folder,
+    )
+
+
+def next_folder(root: Path, prefix: str) -> Path:
+    """The next free ``<prefix>_NNNNN``, made."""
+    root.mkdir(parents=True, exist_ok=True)
+    taken = [int(p.name[-5:]) for p in root.glob(f"{prefix}_[0-9][0-9][0-9][0-9][0-9]")]
+    folder = root / f"{prefix}_{max(taken, default=0) + 1:05d}"
+    folder.mkdir()
+    return folder
+
+
+def png_bytes(picture: Image.Image, texts: dict[str, str]) -> bytes:
+    """A PNG with text chunks, as the stock SaveImage node writes its workflow."""
+    info = PngImagePlugin.PngInfo()
+    for name, text in texts.items():
+        info.add_text(name, text)
+    buffer = BytesIO()
+    picture.save(buffer, "PNG", pnginfo=info, compress_level=4)
+    return buffer.getvalue()

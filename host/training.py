@@ -1,0 +1,139 @@
+"""Brings a MODEL, CLIP, VAE and dataset of a graph together with the trainer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.sd
+import comfy.utils
+import torch
+
+from ..core.protocols import Progress
+from ..core.settings import as_dict, identity_dict
+from ..core.store import TensorStore
+from ..dataset.buckets import BucketSettings
+from ..dataset.items import Dataset
+from ..dataset.prepare import TrainingSet, prepare
+from ..trainer.adapter import find_targets
+from ..trainer.config import TrainSettings
+from ..trainer.job import TrainJob, TrainResult, require_libraries
+from ..trainer.objective import objective_for
+from ..trainer.runs import Run, open_run
+from ..trainer.train import train
+from . import paths
+from .capabilities import auto_precision, describe
+from .identity import model_identity
+from .model import ComfyDenoiser, family_of, require_precision, require_trainable
+from .preview import ComfySampler
+from .text import ComfyTextEncoder
+from .vae import ComfyVae
+
+TRAINER_VERSION = 1
+"""Raised when the same settings would train another LoRA than before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRequest:
+    """What the node was given."""
+
+    model: Any
+    clip: Any
+    vae: Any
+    dataset: Dataset
+    settings: TrainSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOutcome:
+    """What the node hands on."""
+
+    run: Run
+    result: TrainResult
+    model: Any
+
+
+def train_in_comfy(request: TrainRequest, progress: Progress) -> TrainOutcome:
+    """Prepare the pictures, train or return the finished run, and apply the LoRA.
+
+    Raises:
+        KilnError: bad input, told so that a person can mend it.
+    """
+    with torch.inference_mode(False):
+        return _train(request, progress)
+
+
+def _train(request: TrainRequest, progress: Progress) -> TrainOutcome:
+    settings = request.settings
+    label = paths.check_run_name(settings.run_name)
+    family = family_of(request.model)
+    precision = settings.precision
+    if precision == "auto":
+        precision = auto_precision(request.model.load_device)
+    require_precision(precision, request.model.load_device)
+    require_trainable(request.model)
+    denoiser = ComfyDenoiser(request.model, precision)
+    # Whatever would be refused is refused now, before pictures are encoded and a run is begun.
+    objective_for(denoiser.sampling.prediction)
+    find_targets(denoiser, family)
+    require_libraries()
+    vae = ComfyVae(request.vae, request.model)
+    pictures = _prepare(request, vae, progress)
+    base = model_identity(request.model)
+    run = open_run(
+        paths.runs_folder(),
+        label,
+        {
+            "trainer": TRAINER_VERSION,
+            "settings": identity_dict(settings),
+            "precision": precision,
+            "model": base.digest,
+            "pictures": pictures.fingerprint,
+        },
+        {"settings": as_dict(settings), "host": describe(), "captions": _captions(pictures)},
+        published=paths.published_loras_folder(),
+    )
+    if not base.reusable:
+        progress.say("This run cannot be continued later: " + "; ".join(base.reasons))
+    try:
+        denoiser.settle()
+        result = train(
+            TrainJob(
+                settings=settings,
+                precision=precision,
+                denoiser=denoiser,
+                family=family,
+                pictures=pictures,
+                run=run,
+                sampler=ComfySampler(denoiser.patcher, request.clip, vae),
+                progress=progress,
+                loras=paths.published_loras_folder(),
+                loader_name=paths.lora_name_for_loader,
+                base_hash=base.digest,
+            )
+        )
+    finally:
+        denoiser.release()
+    return TrainOutcome(run=run, result=result, model=_apply(request.model, result))
+
+
+def _prepare(request: TrainRequest, vae: ComfyVae, progress: Progress) -> TrainingSet:
+    return prepare(
+        request.dataset,
+        buckets=BucketSettings(resolution_px=request.settings.resolution),
+        vae=vae,
+        text=ComfyTextEncoder(request.clip),
+        store=TensorStore(paths.cache_folder()),
+        progress=progress,
+    )
+
+
+def _captions(pictures: TrainingSet) -> dict[str, str]:
+    return {item.name: item.caption for item in pictures.items}
+
+
+def _apply(model: Any, result: TrainResult) -> Any:
+    """The MODEL with the published file applied by the stock code path."""
+    tensors = comfy.utils.load_torch_file(str(result.lora.path), safe_load=True)
+    patched, _ = comfy.sd.load_lora_for_models(model, None, tensors, 1.0, 0.0)
+    return patched
