@@ -1,0 +1,1 @@
+"""The embedded default: what the demo model, its pictures and its style were made with."""
