@@ -1,0 +1,1 @@
+"""From a folder of pictures to training items: scan, captions, buckets, latents."""

@@ -1,0 +1,205 @@
+"""What a dataset is made of: pictures, wherever they are kept, and their captions."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..core.errors import DatasetError
+from ..core.settings import digest
+from .colour import hex_colour
+
+MAX_FILE_BYTES = 64 * 2**20
+"""A picture file larger than this is refused before it is read."""
+_REMEMBERED_FILES = 8192
+
+
+class PictureSource(Protocol):
+    """Where the pixels of a picture come from: a :class:`PictureFile` or :class:`PictureArray`."""
+
+    @property
+    def name(self) -> str:
+        """What the picture is called in messages."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the content, 64 hex digits; decides what is cached."""
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A picture file. Its hash is taken once and then stands for what was looked at.
+
+    Attributes:
+        path: the file.
+        name: what it is called in messages, usually its path below the dataset's folder.
+    """
+
+    path: Path
+    name: str
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the file's bytes when first asked."""
+        size, mtime_ns = file_stamp(self.path, self.name)
+        return _file_sha256(self.path, self.name, size, mtime_ns)
+
+    def read(self) -> bytes:
+        """The file's bytes.
+
+        Raises:
+            DatasetError: it cannot be read, or it is larger than 64 MiB.
+        """
+        file_stamp(self.path, self.name)
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise _unreadable(self.name, error) from error
+
+
+@dataclass(frozen=True, eq=False)
+class PictureArray:
+    """A picture in memory, from a node's IMAGE output.
+
+    Attributes:
+        name: what it is called in messages.
+        pixels: (H, W, 3 or 4) uint8, straight alpha.
+    """
+
+    name: str
+    pixels: np.ndarray
+
+    def __post_init__(self) -> None:
+        shape = self.pixels.shape
+        if self.pixels.dtype != np.uint8 or len(shape) != 3 or shape[2] not in (3, 4):
+            raise DatasetError(
+                f"{self.name} is an array of shape {shape} and type {self.pixels.dtype}",
+                expected="height x width x 3 or 4 values of 8 bits",
+                remedy="Link an ordinary IMAGE output",
+            )
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of shape and pixels."""
+        content = hashlib.sha256(repr(self.pixels.shape).encode("ascii"))
+        content.update(np.ascontiguousarray(self.pixels).tobytes())
+        return content.hexdigest()
+
+
+@dataclass(frozen=True)
+class DatasetItem:
+    """One picture with what is known about it.
+
+    Attributes:
+        name: unique within the dataset; for a file its path below the folder.
+        source: the pixels.
+        caption: literal text, or None where none was found.
+        subject: first folder level below the dataset's folder, or from metadata.
+        role: ``train``, or what a held-out picture is for.
+        weight: how much it counts in the loss.
+        columns: further metadata by column name, for caption templates.
+    """
+
+    name: str
+    source: PictureSource
+    caption: str | None = None
+    subject: str | None = None
+    role: str = "train"
+    weight: float = 1.0
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Pictures in a fixed order.
+
+    Attributes:
+        items: the pictures.
+        name: what the person calls it.
+        background: colour behind transparent parts: a name or ``#rrggbb``.
+        notes: what the person should know, one sentence each.
+    """
+
+    items: tuple[DatasetItem, ...]
+    name: str
+    background: str = "white"
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def with_captions(self, captions: Sequence[str | None]) -> Dataset:
+        """The same pictures with other captions, in order."""
+        items = tuple(
+            dataclasses.replace(item, caption=caption)
+            for item, caption in zip(self.items, captions, strict=True)
+        )
+        return dataclasses.replace(self, items=items)
+
+    def with_notes(self, *notes: str) -> Dataset:
+        """The same dataset with further notes."""
+        return dataclasses.replace(self, notes=self.notes + notes)
+
+    def names_without_caption(self) -> list[str]:
+        """Names of the pictures whose caption is missing, in order."""
+        return [item.name for item in self.items if item.caption is None]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of everything a training sees: contents, captions, roles, weights, background."""
+        rows = [[it.source.sha256, it.caption, it.role, it.weight] for it in self.items]
+        return digest({"items": rows, "background": hex_colour(self.background)})
+
+
+def sha256_of(data: bytes) -> str:
+    """SHA-256 of bytes as 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def file_stamp(path: Path, name: str) -> tuple[int, int]:
+    """Size in bytes and modification time in ns of a picture file.
+
+    Raises:
+        DatasetError: it is not there, is empty, or is larger than 64 MiB.
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise _unreadable(name, error) from error
+    if stat.st_size == 0:
+        raise DatasetError(
+            f"{name} is an empty file",
+            expected="a picture",
+            remedy="Copy it again from where it came, or take it out of the folder",
+        )
+    if stat.st_size > MAX_FILE_BYTES:
+        raise DatasetError(
+            f"{name} has {stat.st_size / 2**20:.0f} MiB",
+            expected=f"at most {MAX_FILE_BYTES // 2**20} MiB per picture",
+            remedy="Save it smaller; training needs no more than a few megapixels",
+        )
+    return stat.st_size, stat.st_mtime_ns
+
+
+# Size and time are part of the key, so a file that changed is read again.
+@lru_cache(maxsize=_REMEMBERED_FILES)
+def _file_sha256(path: Path, name: str, size: int, mtime_ns: int) -> str:
+    try:
+        return sha256_of(path.read_bytes())
+    except OSError as error:
+        raise _unreadable(name, error) from error
+
+
+def _unreadable(name: str, error: OSError) -> DatasetError:
+    return DatasetError(
+        f"{name} cannot be read: {error.strerror or error}",
+        expected="a file that ComfyUI may read",
+        remedy="Check that it is still there and that its permissions allow reading",
+    )
