@@ -1,0 +1,1 @@
+"""Trains an adapter beside a frozen model. Nothing in here knows ComfyUI."""

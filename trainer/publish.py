@@ -1,0 +1,64 @@
+"""From an adapter to a file that the stock loader reads whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from ..lora_format.family import Family
+from ..lora_format.formats import kohya
+from ..lora_format.ir import LoraFile
+from ..lora_format.published import publish
+from .config import TrainSettings
+
+SAVED_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def describe(
+    settings: TrainSettings,
+    family: Family,
+    *,
+    run_name: str,
+    dataset_hash: str,
+    base_hash: str,
+    pictures: int,
+) -> dict[str, str]:
+    """Metadata of the file, in the names that Kohya's tools and model browsers read."""
+    return {
+        "modelspec.sai_model_spec": "1.0.0",
+        "modelspec.architecture": family.architecture,
+        "modelspec.title": run_name,
+        "modelspec.resolution": f"{settings.resolution}x{settings.resolution}",
+        "ss_output_name": run_name,
+        "ss_base_model_version": family.base_version,
+        "ss_network_module": "networks.lora",
+        "ss_network_dim": str(settings.rank),
+        "ss_network_alpha": f"{settings.effective_alpha:g}",
+        "ss_learning_rate": f"{settings.learning_rate:g}",
+        "ss_optimizer": "torch.optim.adamw.AdamW",
+        "ss_lr_scheduler": settings.schedule,
+        "ss_max_train_steps": str(settings.steps),
+        "ss_seed": str(settings.seed),
+        "ss_num_train_images": str(pictures),
+        "ss_training_comment": "trained by LoRA Kiln inside ComfyUI",
+        "kiln_settings": json.dumps(_scalar_settings(settings), sort_keys=True),
+        "kiln_dataset_hash": dataset_hash,
+        "kiln_base_model_hash": base_hash,
+    }
+
+
+def publish_lora(
+    lora: LoraFile, path: Path, *, precision: str, step: int
+) -> Path:
+    """Write the LoRA where the stock loader finds it; returns the path it got."""
+    tensors = kohya.to_tensors(lora, SAVED_DTYPES[precision])
+    metadata = {**lora.metadata, "ss_steps": str(step)}
+    return publish(path, tensors, metadata)
+
+
+def _scalar_settings(settings: TrainSettings) -> dict[str, object]:
+    from ..core.settings import identity_dict
+
+    return identity_dict(settings)

@@ -1,0 +1,249 @@
+"""A whole run: from prepared pictures and a loaded model to a published LoRA."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from ..core.attach import Attachment
+from ..lora_format.published import PublishedLora, file_sha256
+from .activations import checkpoint_blocks
+from .adapter import LoraAdapter, find_targets
+from .batches import BatchPlan
+from .frozen import attach_frozen
+from .job import TrainJob, TrainResult, finished_result
+from .loop import Loop
+from .objective import objective_for
+from .previews import Previews, preview_prompts
+from .probe import probe_loss
+from .publish import describe, publish_lora
+from .scaling import LossScale
+from .schedule import make_optimizer, make_schedule
+from .state import TrainState, latest_checkpoint
+from .step import StepRunner
+
+
+def train(job: TrainJob) -> TrainResult:
+    """Train, continue or simply return a run.
+
+    Raises:
+        TrainingDiverged: the loss was no number three times in a row.
+        KilnError: the model or the settings do not fit.
+        BaseException: the host's interrupt, after the last whole step was saved.
+    """
+    finished = finished_result(job.run, job.family, job.loader_name)
+    if finished is not None:
+        return finished
+    with torch.inference_mode(False), torch.enable_grad(), Attachment() as beside:
+        return _Training(job, beside).run_to_end()
+
+
+class _Training:
+    """The parts of a run, wired together."""
+
+    def __init__(self, job: TrainJob, beside: Attachment) -> None:
+        self.job = job
+        settings = job.settings
+        self.recompute = settings.checkpoint_activations == "on" or (
+            settings.checkpoint_activations == "auto"
+            and not job.denoiser.fits(self._largest_pass(settings.batch_size))
+        )
+        self.adapter = LoraAdapter(
+            find_targets(job.denoiser, job.family),
+            job.denoiser.weights,
+            rank=settings.rank,
+            alpha=settings.effective_alpha,
+            seed=settings.seed,
+            device=job.denoiser.device,
+        )
+        self.state = self._make_state()
+        self.runner = self._make_runner()
+        self.previews = self._make_previews()
+        self.loop = Loop(
+            settings=settings,
+            run=job.run,
+            state=self.state,
+            runner=self.runner,
+            plan=BatchPlan(
+                job.pictures.by_bucket(),
+                batch_size=settings.batch_size,
+                accumulate=settings.accumulate,
+                seed=settings.seed,
+            ),
+            progress=job.progress,
+            on_checkpoint=self._publish_checkpoint,
+            store_less=self._store_less,
+        )
+        # Last: from here on the model computes through the adapter.
+        self.adapter.attach(beside)
+
+    def run_to_end(self) -> TrainResult:
+        """Train stretch by stretch; between stretches the model is free for previews."""
+        start_step = self._resume()
+        probe_start = self._probe_start()
+        try:
+            self._train_stretches()
+        except BaseException:
+            # Cancel, too: the model is released by now, and the last whole step is kept.
+            self._keep_what_was_learned()
+            raise
+        self.loop.save()
+        with self._ready():
+            probe_end = probe_loss(self.runner)
+        lora = self._publish_final()
+        self.job.run.update(
+            {
+                "finished": True,
+                "lora_path": str(lora.path),
+                "lora_name": lora.loader_name,
+                "lora_sha256": lora.sha256,
+                "probe_end": probe_end,
+            }
+        )
+        return TrainResult(
+            lora=lora,
+            metrics=self.job.run.metrics(),
+            probe_start=probe_start,
+            probe_end=probe_end,
+            trained_steps=self.state.step - start_step,
+        )
+
+    def _train_stretches(self) -> None:
+        if self.state.step == 0:
+            self._preview()
+        while self.state.step < self.job.settings.steps:
+            with self._ready():
+                self.loop.advance(self._next_stop())
+            self._preview()
+
+    def _keep_what_was_learned(self) -> None:
+        try:
+            self.loop.save_after_failure()
+        except Exception as error:
+            # What ended the training matters more than that its last step could not be kept.
+            self.job.progress.say(f"The last step could not be saved: {error}")
+
+    def _make_state(self) -> TrainState:
+        optimizer = make_optimizer(self.adapter.parameters(), self.job.settings)
+        return TrainState(
+            step=0,
+            adapter=self.adapter,
+            optimizer=optimizer,
+            schedule=make_schedule(optimizer, self.job.settings),
+            scale=LossScale.for_precision(self.job.precision),
+        )
+
+    def _make_runner(self) -> StepRunner:
+        denoiser, items = self.job.denoiser, self.job.pictures.items
+        conds = [
+            denoiser.condition(item.embedding, item.geometry, item.latent[None])
+            for item in items
+        ]
+        return StepRunner(
+            denoiser=denoiser,
+            objective=objective_for(denoiser.sampling.prediction),
+            items=items,
+            conds=conds,
+            seed=self.job.settings.seed,
+            microbatch_limit=self.job.settings.batch_size,
+        )
+
+    def _make_previews(self) -> Previews | None:
+        if self.job.sampler is None or self.job.settings.preview_every == 0:
+            return None
+        side = self.job.settings.resolution // 8 * 8
+        return Previews(
+            sampler=self.job.sampler,
+            prompts=preview_prompts(
+                self.job.settings, [item.caption for item in self.job.pictures.items]
+            ),
+            settings=self.job.settings,
+            folder=self.job.run.samples,
+            size_px=(side, side),
+        )
+
+    @contextmanager
+    def _ready(self) -> Iterator[None]:
+        """The model loaded and differentiable; released again for previews."""
+        denoiser = self.job.denoiser
+        targeted = set(map(id, self.adapter.targets.values()))
+        others = [m for m in denoiser.modules().values() if id(m) not in targeted]
+        largest = self._largest_pass(self.runner.microbatch_limit)
+        with denoiser.loaded(largest, recompute=self.recompute), Attachment() as attachment:
+            attach_frozen(attachment, others, denoiser.weights)
+            if self.recompute:
+                checkpoint_blocks(attachment, denoiser, self.job.family)
+            self._attachment = attachment
+            yield
+
+    def _largest_pass(self, pictures: int) -> tuple[int, ...]:
+        """(B, C, H, W) of the largest batch of latents."""
+        shapes = [tuple(item.latent.shape) for item in self.job.pictures.items]
+        return (pictures, *max(shapes, key=math.prod))
+
+    def _store_less(self) -> bool:
+        """Recompute blocks from here on, unless they are or the person forbade it."""
+        if self.recompute or self.job.settings.checkpoint_activations == "off":
+            return False
+        self.recompute = True
+        checkpoint_blocks(self._attachment, self.job.denoiser, self.job.family)
+        return True
+
+    def _resume(self) -> int:
+        checkpoint = latest_checkpoint(self.job.run.checkpoints)
+        if checkpoint is not None:
+            self.state.load(checkpoint)
+            self.job.progress.say(f"Going on from step {self.state.step}.")
+        self.job.run.truncate_metrics(self.state.step)
+        return self.state.step
+
+    def _probe_start(self) -> float:
+        document = self.job.run.document()
+        if "probe_start" not in document:
+            with self._ready():
+                self.job.run.update({"probe_start": probe_loss(self.runner)})
+            document = self.job.run.document()
+        return float(document["probe_start"])
+
+    def _next_stop(self) -> int:
+        every = self.job.settings.preview_every if self.previews else 0
+        steps = self.job.settings.steps
+        return min(steps, (self.state.step // every + 1) * every) if every else steps
+
+    def _preview(self) -> None:
+        if self.previews is not None:
+            with torch.no_grad():
+                picture = self.previews.draw(self.state.step)
+            self.loop.picture = picture
+            self.job.progress.update(self.state.step, self.job.settings.steps, picture=picture)
+
+    def _publish_checkpoint(self, step: int) -> None:
+        path = self.job.loras / self.job.run.name / f"step_{step:06d}.safetensors"
+        self._publish(path, step)
+
+    def _publish_final(self) -> PublishedLora:
+        path = self._publish(self.job.loras / f"{self.job.run.name}.safetensors", self.state.step)
+        return PublishedLora(
+            path=path,
+            loader_name=self.job.loader_name(path),
+            sha256=file_sha256(path),
+            family=self.job.family.name,
+            rank=self.job.settings.rank,
+        )
+
+    def _publish(self, path: Path, step: int) -> Path:
+        job = self.job
+        metadata = describe(
+            job.settings,
+            job.family,
+            run_name=job.run.name,
+            dataset_hash=job.pictures.fingerprint,
+            base_hash=job.base_hash,
+            pictures=len(job.pictures.items),
+        )
+        lora = self.adapter.to_lora(job.family, metadata)
+        return publish_lora(lora, path, precision=job.precision, step=step)
