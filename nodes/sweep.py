@@ -1,0 +1,242 @@
+"""The sweep as a node."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import comfy.samplers
+import folder_paths
+import numpy as np
+import torch
+from comfy_api.latest import io
+from PIL import Image
+
+from .inputs import LARGEST_SEED
+from .types import KILN_AXIS, KILN_LORA, KILN_SWEEP
+
+CONNECTED = "(the connected LoRA)"
+
+
+class KilnSweep(io.ComfyNode):
+    """Draws a grid over axes such as strength and CFG."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs in the order in which a person thinks of them."""
+        return io.Schema(
+            node_id="KilnSweep",
+            display_name="Sweep (Kiln)",
+            category="LoRA Kiln/sweep",
+            description="Draws what a LoRA does over strengths, CFG scales and more, as a "
+            "labelled grid with a table. Cells are sampled together and equal what the stock "
+            "loader and sampler draw; one cell of every sweep is checked.",
+            inputs=[*_subject_inputs(), *_axis_inputs(), *_sampling_inputs()],
+            outputs=[
+                io.Image.Output(
+                    display_name="grid", tooltip="The labelled grid; one picture per page."
+                ),
+                io.Image.Output(
+                    display_name="cells", tooltip="The single pictures, row by row."
+                ),
+                KILN_SWEEP.Output(display_name="sweep", tooltip="The sweep with all figures."),
+                io.String.Output(display_name="table", tooltip="The table as CSV."),
+            ],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, lora_name: str = CONNECTED, **_values: Any) -> str:
+        """A LoRA file that changed under its name is swept anew."""
+        if lora_name == CONNECTED or not lora_name:
+            return "connected"
+        from ..core.errors import KilnError
+        from ..host.paths import resolve_lora
+
+        try:
+            stat = resolve_lora(lora_name).stat()
+        except (KilnError, OSError):
+            # Validation and execution tell the person; a connected LoRA needs no such file.
+            return f"{lora_name}|missing"
+        return f"{lora_name}|{stat.st_size}|{stat.st_mtime_ns}"
+
+    @classmethod
+    def execute(
+        cls, model: Any, clip: Any, vae: Any, lora_name: str, mode: str, file_prefix: str,
+        lora: Any = None, axis_1: Any = None, axis_2: Any = None, axis_3: Any = None,
+        **values: Any,
+    ) -> io.NodeOutput:
+        """Plan, draw, write."""
+        from ..host.cell_sampler import CellSampler
+        from ..host.lora_factors import load_lora
+        from ..host.paths import check_run_name
+        from ..host.progress import ComfyProgress
+        from ..host.sweep_files import finish
+        from ..host.sweeping import SweepRunner
+        from ..host.vae import ComfyVae
+        from ..sweep.cells import CellSettings, plan_sweep
+        from ..sweep.table import to_csv
+
+        prefix = check_run_name(file_prefix)
+        path, name = _chosen_lora(lora, lora_name)
+        base = CellSettings(**values)
+        plan = plan_sweep(base, [axis for axis in (axis_1, axis_2, axis_3) if axis])
+        runner = SweepRunner(
+            sampler=CellSampler(model, clip, load_lora(path, model, clip)),
+            vae=ComfyVae(vae, model),
+            progress=ComfyProgress(cls.hidden.unique_id),
+            mode=mode,
+        )
+        title = f"{name}   {base.sampler}, {base.steps} steps, seed {base.seed}: {base.prompt}"
+        try:
+            with torch.inference_mode():
+                runner.run(plan)
+        except BaseException:
+            # Cancel, too: what was drawn until now may be hours of work.
+            if runner.pictures:
+                finish(runner, plan, title=title, prefix=prefix, texts=_texts(cls))
+            raise
+        result = finish(runner, plan, title=title, prefix=prefix, texts=_texts(cls))
+        return io.NodeOutput(
+            _images(result.pages),
+            _images(result.pictures_in_order()),
+            result,
+            to_csv(result.rows),
+            ui={"images": _shown(result), "kiln_sweep": [_summary(result)]},
+        )
+
+
+def _subject_inputs() -> list[io.Input]:
+    names = [CONNECTED, *folder_paths.get_filename_list("loras")]
+    return [
+        io.Model.Input("model", tooltip="The model without the LoRA."),
+        io.Clip.Input("clip", tooltip="Encodes the prompts."),
+        io.Vae.Input("vae", tooltip="Decodes the pictures."),
+        io.Combo.Input(
+            "lora_name",
+            options=names,
+            default=CONNECTED,
+            tooltip="The LoRA to look at; or connect one from training to the lora input.",
+        ),
+        io.String.Input(
+            "prompt",
+            multiline=True,
+            default="",
+            tooltip="What to draw, written as for the stock prompt node.",
+        ),
+        io.String.Input(
+            "negative", multiline=True, default="", tooltip="What to keep out of the picture."
+        ),
+        KILN_LORA.Input(
+            "lora", optional=True, tooltip="A LoRA straight from training; goes before lora_name."
+        ),
+    ]
+
+
+def _axis_inputs() -> list[io.Input]:
+    places = ("rows", "columns", "pages")
+    return [
+        KILN_AXIS.Input(
+            f"axis_{number}",
+            optional=True,
+            tooltip=f"What varies over the {place}, for example a Strength or CFG axis.",
+        )
+        for number, place in enumerate(places, start=1)
+    ]
+
+
+def _sampling_inputs() -> list[io.Input]:
+    def number(name: str, default: int, low: int, high: int, tip: str, step: int = 1) -> io.Input:
+        return io.Int.Input(name, default=default, min=low, max=high, step=step, tooltip=tip)
+
+    seed_tip = "Seed of the noise, the same for all cells unless an axis varies it."
+    return [
+        io.Int.Input(
+            "seed", default=0, min=0, max=LARGEST_SEED, control_after_generate=False,
+            tooltip=seed_tip,
+        ),
+        number("steps", 20, 1, 1000, "Sampling steps of each picture."),
+        io.Float.Input(
+            "cfg", default=5.0, min=0.0, max=100.0, step=0.5,
+            tooltip="CFG where no axis varies it.",
+        ),
+        io.Float.Input(
+            "strength", default=1.0, min=-20.0, max=20.0, step=0.05,
+            tooltip="LoRA strength where no axis varies it; strength 0 is drawn beside it.",
+        ),
+        io.Combo.Input(
+            "sampler", options=list(comfy.samplers.KSampler.SAMPLERS), default="euler",
+            tooltip="Sampler, as in the stock KSampler.",
+        ),
+        io.Combo.Input(
+            "scheduler", options=list(comfy.samplers.KSampler.SCHEDULERS), default="normal",
+            tooltip="Scheduler, as in the stock KSampler.",
+        ),
+        number("width_px", 1024, 16, 8192, "Width of each picture in pixels.", 8),
+        number("height_px", 1024, 16, 8192, "Height of each picture in pixels.", 8),
+        io.Combo.Input(
+            "mode", options=["auto", "batched", "exact"], default="auto",
+            tooltip="auto: cells together, one of them checked against the stock loader, and "
+            "exact mode when it differs. exact: the stock loader patches every strength. "
+            "batched: never exact.",
+        ),
+        io.String.Input(
+            "file_prefix", default="sweep",
+            tooltip="Name of the folder below output/kiln/sweeps that the files go to.",
+        ),
+    ]
+
+
+def _chosen_lora(lora: Any, lora_name: str) -> tuple[Path, str]:
+    from ..core.errors import ConfigError
+    from ..host.paths import resolve_lora
+
+    if lora is not None:
+        return lora.path, lora.loader_name
+    if lora_name == CONNECTED:
+        raise ConfigError(
+            "The sweep has no LoRA",
+            expected="one at the lora input, or a name in lora_name",
+            remedy="Connect Train LoRA's lora output, or choose a file",
+        )
+    return resolve_lora(lora_name), lora_name
+
+
+def _texts(cls: Any) -> dict[str, str]:
+    """The workflow, as the stock SaveImage node keeps it in its pictures."""
+    texts = {}
+    if cls.hidden.prompt is not None:
+        texts["prompt"] = json.dumps(cls.hidden.prompt)
+    for name, value in (cls.hidden.extra_pnginfo or {}).items():
+        texts[name] = json.dumps(value)
+    return texts
+
+
+def _images(pictures: list[Image.Image]) -> torch.Tensor:
+    """(N, H, W, 3) in 0..1, filled one by one: a large sweep is gigabytes."""
+    width, height = pictures[0].size
+    images = torch.empty(len(pictures), height, width, 3)
+    for image, picture in zip(images, pictures, strict=True):
+        image.copy_(torch.from_numpy(np.array(picture)))
+    return images.div_(255)
+
+
+def _shown(result: Any) -> list[dict[str, str]]:
+    """The grid pages for the node's own picture area."""
+    output = Path(folder_paths.get_output_directory())
+    subfolder = str(result.folder.relative_to(output))
+    files = sorted(path.name for path in result.folder.glob("grid*.png"))
+    return [{"filename": file, "subfolder": subfolder, "type": "output"} for file in files]
+
+
+def _summary(result: Any) -> dict[str, Any]:
+    return {
+        "folder": str(result.folder.relative_to(folder_paths.get_output_directory())),
+        "notes": list(result.notes),
+        "rows": result.rows,
+    }
+
+
+NODES = (KilnSweep,)

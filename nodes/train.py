@@ -1,0 +1,116 @@
+"""Training as a node."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ..trainer.config import TrainSettings
+from .inputs import inputs_of
+from .types import KILN_DATASET, KILN_LORA, KILN_RUN
+
+
+class KilnTrainLora(io.ComfyNode):
+    """Trains a LoRA on the MODEL it is given, in this process."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs come from ``TrainSettings``; nine of them need no answer."""
+        return io.Schema(
+            node_id="KilnTrainLora",
+            display_name="Train LoRA (Kiln)",
+            category="LoRA Kiln/training",
+            description="Trains a LoRA on the loaded model, beside its frozen weights. Cancel "
+            "keeps what was learned; queueing the same graph again goes on from there. The "
+            "finished LoRA is at once in the stock LoRA loader, under kiln/.",
+            inputs=[
+                io.Model.Input(
+                    "model",
+                    tooltip="The model to train on. It is not changed: after training it is "
+                    "bit for bit what it was.",
+                ),
+                io.Clip.Input("clip", tooltip="Encodes the captions; comes with the model."),
+                io.Vae.Input("vae", tooltip="Encodes the pictures; comes with the model."),
+                KILN_DATASET.Input("dataset", tooltip="Pictures with captions."),
+                *inputs_of(TrainSettings),
+            ],
+            outputs=[
+                io.Model.Output(
+                    display_name="model", tooltip="The model with the LoRA applied at strength 1."
+                ),
+                io.Clip.Output(display_name="clip", tooltip="The text encoders, unchanged."),
+                # The stock loader's list has no type name that an output could carry: the server
+                # compares it with COMBO and refuses. "Any" is what it lets through.
+                io.AnyType.Output(
+                    display_name="lora_name",
+                    tooltip="The LoRA's name: connect it to the lora_name of the stock loader.",
+                ),
+                KILN_LORA.Output(display_name="lora", tooltip="The LoRA, for a sweep."),
+                KILN_RUN.Output(
+                    display_name="run", tooltip="The run with all its checkpoints and metrics."
+                ),
+                io.Image.Output(
+                    display_name="loss_picture", tooltip="The loss over the run as a chart."
+                ),
+                io.LossMap.Output(
+                    display_name="loss_map", tooltip="The loss per step, for core's loss nodes."
+                ),
+            ],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, run_name: str | None = None) -> bool | str:
+        """Refuse an impossible name before the graph runs; a linked one is checked when it does."""
+        if run_name is None:
+            return True
+        from ..core.errors import ConfigError
+        from ..host.paths import check_run_name
+
+        try:
+            check_run_name(run_name)
+        except ConfigError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(cls, model: Any, clip: Any, vae: Any, dataset: Any, **values: Any) -> io.NodeOutput:
+        """Train, or return the finished run."""
+        from ..host.progress import ComfyProgress
+        from ..host.training import TrainRequest, train_in_comfy
+        from ..trainer.chart import loss_chart
+
+        names = {item.name for item in dataclasses.fields(TrainSettings)}
+        settings = TrainSettings(**{k: v for k, v in values.items() if k in names})
+        outcome = train_in_comfy(
+            TrainRequest(model=model, clip=clip, vae=vae, dataset=dataset, settings=settings),
+            ComfyProgress(cls.hidden.unique_id),
+        )
+        metrics = outcome.result.metrics
+        losses = [entry["loss"] for entry in metrics if entry["loss"] is not None]
+        lora = outcome.result.lora
+        summary = {
+            "lora_name": lora.loader_name,
+            "run": outcome.run.name,
+            "steps": len(metrics),
+            "trained_steps": outcome.result.trained_steps,
+            "loss_start": outcome.result.probe_start,
+            "loss_end": outcome.result.probe_end,
+        }
+        return io.NodeOutput(
+            outcome.model,
+            clip,
+            lora.loader_name,
+            lora,
+            outcome.run,
+            loss_chart(metrics, outcome.run.name)[None],
+            {"loss": [torch.tensor(value) for value in losses]},
+            ui={"kiln_train": [summary]},
+        )
+
+
+NODES = (KilnTrainLora,)

@@ -1,0 +1,16 @@
+"""The pack's own link types."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+KILN_DATASET = io.Custom("KILN_DATASET")
+"""A ``dataset.items.Dataset``."""
+KILN_LORA = io.Custom("KILN_LORA")
+"""A LoRA file in memory with its name for the stock loader."""
+KILN_RUN = io.Custom("KILN_RUN")
+"""A training run on disk with its checkpoints."""
+KILN_AXIS = io.Custom("KILN_AXIS")
+"""One axis of a sweep."""
+KILN_SWEEP = io.Custom("KILN_SWEEP")
+"""The cells of a sweep."""
