@@ -1,0 +1,295 @@
+"""What a sweep does when a batch fails, when memory runs out and when a cell differs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from lora_kiln.core.errors import HostError
+from lora_kiln.sweep.axis import AxisValues
+from lora_kiln.sweep.cells import Cell, CellSettings, SweepPlan, plan_sweep
+
+PLAN_AXES = [AxisValues("strength", (0.0, 0.5, 1.0)), AxisValues("cfg", (1.0, 2.0, 3.0, 4.0))]
+
+
+class Interrupt(BaseException):
+    """Stands for the host's own."""
+
+
+class FakeModel:
+    """Tells the dtype."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self.model = self
+        self._dtype = dtype
+
+    def get_model_object(self, name: str) -> torch.dtype | None:
+        return None
+
+    def get_dtype(self) -> torch.dtype:
+        return self._dtype
+
+
+@dataclass
+class FakeLora:
+    """A LoRA whose keys all matched but one."""
+
+    matched: int = 3
+    unmatched: tuple[str, ...] = ("odd.key",)
+
+
+@dataclass
+class FakeSampler:
+    """Draws numbers instead of latents: strength + cfg, off by ``error`` when beside."""
+
+    fails: Callable[[Sequence[Cell], str], Exception | BaseException | None] = lambda c, w: None
+    beside_error: float = 0.0
+    patched_error: float = 0.0
+    obstacle: str = ""
+    alone: Callable[[CellSettings], str] = lambda own: ""
+    dtype: torch.dtype = torch.float32
+    lora: FakeLora = field(default_factory=FakeLora)
+    calls: list[tuple[str, int]] = field(default_factory=list)
+
+    @property
+    def model(self) -> FakeModel:
+        return FakeModel(self.dtype)
+
+    def why_alone(self, settings: CellSettings) -> str:
+        return self.alone(settings)
+
+    def why_patched(self) -> str:
+        return self.obstacle
+
+    def shares_strength(self) -> bool:
+        return not self.obstacle
+
+    def batch_limit(self, settings: CellSettings) -> int:
+        return 8
+
+    def draw_beside(self, cells: Sequence[Cell], on_step: Callable[[int], None]) -> torch.Tensor:
+        return self._draw(cells, "beside", self.beside_error, on_step)
+
+    def draw_patched(self, cells: Sequence[Cell], on_step: Callable[[int], None]) -> torch.Tensor:
+        assert len({cell.settings.strength for cell in cells}) == 1
+        error = self.patched_error if len(cells) > 1 else 0.0
+        return self._draw(cells, "patched", error, on_step)
+
+    def _draw(
+        self, cells: Sequence[Cell], way: str, error: float, on_step: Callable[[int], None]
+    ) -> torch.Tensor:
+        self.calls.append((way, len(cells)))
+        failure = self.fails(cells, way)
+        if failure is not None:
+            raise failure
+        for step in range(cells[0].settings.steps):
+            on_step(step)
+        values = [cell.settings.strength + cell.settings.cfg for cell in cells]
+        ramp = torch.linspace(0, 1, 16).view(1, 1, 4, 4)
+        return torch.tensor(values).view(-1, 1, 1, 1) * 0.1 + ramp + error
+
+
+class FakeVae:
+    """Pixels are latents."""
+
+    def decode_raw(self, latents: torch.Tensor) -> torch.Tensor:
+        return (latents.movedim(1, -1).expand(-1, -1, -1, 3) / 2).clamp(0, 1)
+
+
+@dataclass
+class Watcher:
+    """Remembers progress."""
+
+    shown: list[tuple[int, int]] = field(default_factory=list)
+    pictures: list[Image.Image] = field(default_factory=list)
+
+    def update(self, done: int, total: int, *, picture: Image.Image | None = None) -> None:
+        self.shown.append((done, total))
+        if picture is not None:
+            self.pictures.append(picture)
+
+    def say(self, text: str) -> None:
+        raise AssertionError(text)
+
+    def check_cancelled(self) -> None:
+        """Nobody pressed it."""
+
+    def is_cancellation(self, error: BaseException) -> bool:
+        return type(error).__name__ == "InterruptProcessingException"
+
+
+def sweep(sampler: FakeSampler, mode: str = "auto") -> tuple[Any, SweepPlan, Watcher]:
+    """Run a 3 x 4 sweep of two steps."""
+    from lora_kiln.host.sweeping import SweepRunner
+
+    plan = plan_sweep(CellSettings(steps=2, seed=5), PLAN_AXES)
+    watcher = Watcher()
+    unchecked: Any = SweepRunner
+    runner = unchecked(sampler=sampler, vae=FakeVae(), progress=watcher, mode=mode)
+    runner.run(plan)
+    return runner, plan, watcher
+
+
+def modes(runner: Any) -> list[str]:
+    return [runner.outcomes[index].mode for index in sorted(runner.outcomes)]
+
+
+@pytest.fixture(autouse=True)
+def _host(comfy: Path) -> None:
+    """The module imports ComfyUI."""
+
+
+def test_batches_are_even_and_one_cell_is_checked() -> None:
+    sampler = FakeSampler()
+    runner, _, watcher = sweep(sampler)
+    assert sampler.calls == [("beside", 6), ("patched", 1), ("beside", 6)]
+    assert modes(runner) == ["batched"] * 12
+    checked = [o for o in runner.outcomes.values() if o.parity is not None]
+    assert [o.parity for o in checked] == [0.0]
+    assert runner.notes[:2] == ["3 of 4 keys matched", "keys that fit nothing: odd.key"]
+    assert watcher.shown[-1] == (24, 24)
+    assert [done for done, _ in watcher.shown] == sorted(done for done, _ in watcher.shown)
+    assert len(watcher.pictures) == 2
+    assert runner.outcomes[0].effect == 0
+    assert runner.outcomes[8].effect > runner.outcomes[4].effect > 0
+
+
+def test_a_cell_that_differs_sends_auto_to_exact_mode() -> None:
+    sampler = FakeSampler(beside_error=0.01)
+    runner, _, _ = sweep(sampler)
+    assert modes(runner) == ["patched"] * 12
+    assert sampler.calls == [
+        ("beside", 6), ("patched", 1), ("patched", 4), ("patched", 1), *[("patched", 4)] * 2,
+    ]  # fmt: skip
+    (checked,) = [o for o in runner.outcomes.values() if o.parity is not None]
+    assert checked.parity == 0
+    assert "differed by 1.0e-02" in checked.reason
+    assert any("cells are drawn patched" in note for note in runner.notes)
+
+
+def test_a_patched_batch_that_differs_too_is_drawn_alone() -> None:
+    sampler = FakeSampler(beside_error=0.01, patched_error=0.01)
+    runner, _, _ = sweep(sampler)
+    assert modes(runner) == ["alone"] * 12
+    assert len(runner.latents) == 12
+
+
+@pytest.mark.parametrize(
+    ("dtype", "mode"), [(torch.bfloat16, "batched"), (torch.float16, "patched")]
+)
+def test_half_precision_has_a_limit_of_its_own(dtype: torch.dtype, mode: str) -> None:
+    """And there a patched batch is never drawn again alone: it rounds as stock's batches do."""
+    runner, _, _ = sweep(FakeSampler(beside_error=0.01, patched_error=0.01, dtype=dtype))
+    assert set(modes(runner)) == {mode}
+    assert any("RMS" in note for note in runner.notes)
+
+
+def test_a_check_that_fails_loses_nothing() -> None:
+    def fails(cells: Sequence[Cell], way: str) -> Exception | None:
+        return RuntimeError("CUDA out of memory.") if way == "patched" else None
+
+    runner, _, _ = sweep(FakeSampler(fails=fails))
+    assert modes(runner) == ["batched"] * 12
+    assert any("could not be checked: CUDA out of memory" in note for note in runner.notes)
+
+
+def test_batched_mode_tells_the_difference_and_stays() -> None:
+    runner, _, _ = sweep(FakeSampler(beside_error=0.01), mode="batched")
+    assert modes(runner) == ["batched"] * 12
+    (checked,) = [o for o in runner.outcomes.values() if o.parity is not None]
+    assert checked.parity == pytest.approx(0.01, rel=1e-3)
+
+
+def test_exact_mode_patches_once_per_strength() -> None:
+    sampler = FakeSampler(beside_error=9.0)
+    runner, _, _ = sweep(sampler, mode="exact")
+    assert sampler.calls == [("patched", 4), ("patched", 1), *[("patched", 4)] * 2]
+    assert {o.reason for o in runner.outcomes.values()} == {"exact mode"}
+
+
+def test_what_cannot_stand_beside_is_patched_and_says_why() -> None:
+    runner, _, _ = sweep(FakeSampler(obstacle="it is a DoRA"), mode="batched")
+    assert modes(runner) == ["patched"] * 12
+    assert {o.reason for o in runner.outcomes.values()} == {"it is a DoRA"}
+    assert "LoRA patched into the weights: it is a DoRA" in runner.notes
+
+
+def test_only_the_cells_that_must_be_are_drawn_alone() -> None:
+    sampler = FakeSampler(alone=lambda own: "odd scale" if own.cfg == 3.0 else "")
+    runner, plan, _ = sweep(sampler)
+    for cell in plan.cells:
+        expected = ("alone", "odd scale") if cell.settings.cfg == 3.0 else ("batched", "")
+        outcome = runner.outcomes[cell.index]
+        assert (outcome.mode, outcome.reason) == expected
+
+
+@pytest.mark.parametrize("text", ["CUDA out of memory.", "MPS backend out of memory"])
+def test_out_of_memory_halves_the_batch(text: str) -> None:
+    def fails(cells: Sequence[Cell], way: str) -> Exception | None:
+        return RuntimeError(text) if len(cells) > 2 else None
+
+    sampler = FakeSampler(fails=fails)
+    runner, _, _ = sweep(sampler)
+    assert modes(runner) == ["batched"] * 12
+    assert {o.batch for o in runner.outcomes.values()} <= {1, 2}
+    assert [size for _, size in sampler.calls[:3]] == [6, 3, 1]
+
+
+def test_one_bad_cell_is_grey_and_the_rest_goes_on() -> None:
+    def fails(cells: Sequence[Cell], way: str) -> Exception | None:
+        return KeyError("mat1 and mat2") if any(cell.index == 7 for cell in cells) else None
+
+    runner, _, watcher = sweep(FakeSampler(fails=fails))
+    assert [index for index, o in runner.outcomes.items() if o.error] == [7]
+    assert "mat1 and mat2" in runner.outcomes[7].error
+    assert 7 not in runner.pictures
+    assert len(runner.pictures) == 11
+    spoiled = [o for o in runner.outcomes.values() if o.mode == "alone"]
+    assert len(spoiled) == 5
+    assert all("its batch failed" in o.reason for o in spoiled)
+    assert watcher.shown[-1] == (24, 24)
+
+
+def test_a_sweep_without_any_picture_is_an_error() -> None:
+    with pytest.raises(HostError, match=r"None of the 12 cells.*no such thing"):
+        sweep(FakeSampler(fails=lambda cells, way: RuntimeError("no such thing")))
+
+
+def test_cancel_goes_through_whatever_its_kind() -> None:
+    class InterruptProcessingException(Exception):
+        """As old ComfyUIs have it."""
+
+    for kind in (InterruptProcessingException, Interrupt):
+        failure = kind()
+        sampler = FakeSampler(fails=lambda cells, way, own=failure: own)  # type: ignore[misc]
+        with pytest.raises(kind):
+            sweep(sampler)
+        assert len(sampler.calls) == 1
+
+
+def test_a_stock_run_without_a_result_is_no_verdict() -> None:
+    """NaN on both sides is not a difference of ours."""
+
+    class Broken(FakeSampler):
+        def draw_patched(
+            self, cells: Sequence[Cell], on_step: Callable[[int], None]
+        ) -> torch.Tensor:
+            return super().draw_patched(cells, on_step) * torch.nan
+
+    runner, _, _ = sweep(Broken())
+    assert modes(runner) == ["batched"] * 12
+    assert "gives NaN" in runner.notes[-1]
+
+
+def test_nan_in_a_cell_only_is_a_difference() -> None:
+    from lora_kiln.host.sweeping import relative_difference
+
+    reference = torch.linspace(0, 2, 4)
+    assert relative_difference(reference * torch.nan, reference) == float("inf")
+    assert relative_difference(reference + 1, reference) == 0.5

@@ -1,0 +1,193 @@
+"""Axis and sweep nodes: their schemas, and whole sweeps on a tiny model."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import io
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from lora_kiln.core.errors import KilnError
+
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS: dict[str, Any] = {
+    "prompt": "a star\nover the sea", "negative": "", "seed": 3, "steps": 3, "cfg": 4.0,
+    "strength": 1.0, "sampler": "euler", "scheduler": "normal", "width_px": 64, "height_px": 64,
+    "mode": "auto", "file_prefix": "test sweep",
+}
+
+
+@pytest.fixture(scope="module")
+def wires(comfy: Path) -> dict[str, Any]:
+    """MODEL, CLIP and VAE, with LoRA files in the stock loader's folder."""
+    from lora_kiln.host import demo_model
+    from lora_kiln.tests.host import tiny_sdxl
+
+    with torch.inference_mode():
+        model, clip, vae = tiny_sdxl.make_model(), tiny_sdxl.make_clip(), demo_model._make_vae()
+    plain = tiny_sdxl.lora_tensors(model)
+    tiny_sdxl.write_lora(comfy, "sweep_plain.safetensors", plain)
+    one = "lora_unet_middle_block_1_transformer_blocks_0_attn1_to_q"
+    dora = {**plain, f"{one}.dora_scale": torch.ones(64, 1)}
+    tiny_sdxl.write_lora(comfy, "sweep_dora.safetensors", dora)
+    return {"model": model, "clip": clip, "vae": vae}
+
+
+@pytest.fixture
+def sweep(comfy: Path) -> ModuleType:
+    return importlib.import_module("lora_kiln.nodes.sweep")
+
+
+@pytest.fixture
+def axes(comfy: Path) -> ModuleType:
+    return importlib.import_module("lora_kiln.nodes.axes")
+
+
+def run(node: Any, **inputs: Any) -> Any:
+    """Execute a node as ComfyUI does: on a prepared clone, in inference mode."""
+    io = importlib.import_module("comfy_api.latest").io
+    hidden = {
+        io.Hidden.prompt: {"1": "graph"},
+        io.Hidden.extra_pnginfo: {"workflow": {"nodes": []}},
+    }
+    clone = node.PREPARE_CLASS_CLONE({"hidden_inputs": hidden})
+    with torch.inference_mode():
+        return clone.execute(**inputs)
+
+
+def axis_of(axes: ModuleType, name: str, values: str) -> Any:
+    node = next(node for node in axes.NODES if node.__name__ == name)
+    return run(node, values=values).args[0]
+
+
+def test_every_input_and_output_is_explained(sweep: ModuleType, axes: ModuleType) -> None:
+    names = {node.__name__ for node in axes.NODES}
+    assert names >= {"KilnAxisStrength", "KilnAxisCfg"}
+    for node in (*sweep.NODES, *axes.NODES):
+        schema = node.GET_SCHEMA()
+        assert schema.node_id == node.__name__
+        assert schema.category == "LoRA Kiln/sweep"
+        assert schema.description
+        for socket in (*schema.inputs, *schema.outputs):
+            assert socket.tooltip, f"{schema.node_id}: {socket}"
+        assert (ROOT / "web" / "docs" / f"{schema.node_id}.md").is_file()
+        assert node.INPUT_TYPES()
+
+
+def test_an_axis_node_tells_what_it_cannot_read_before_the_graph_runs(axes: ModuleType) -> None:
+    for node in axes.NODES:
+        assert node.validate_inputs() is True
+        assert node.validate_inputs(values=node.GET_SCHEMA().inputs[0].default) is True
+        assert "'much'" in node.validate_inputs(values="0, much")
+
+
+def test_a_grid_of_strength_and_cfg(
+    sweep: ModuleType, axes: ModuleType, wires: dict[str, Any], comfy: Path
+) -> None:
+    out = run(
+        sweep.KilnSweep, **wires, **SETTINGS, lora_name="sweep_plain.safetensors",
+        axis_1=axis_of(axes, "KilnAxisStrength", "0.5, 1"),
+        axis_2=axis_of(axes, "KilnAxisCfg", "1, 6"),
+    )
+    grid, cells, result, table = out.args
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert [(row["strength"], row["cfg"]) for row in rows] == [
+        ("0.0", "1.0"), ("0.0", "6.0"), ("0.5", "1.0"), ("0.5", "6.0"), ("1.0", "1.0"),
+        ("1.0", "6.0"),
+    ]
+    assert {row["mode"] for row in rows} == {"batched"}
+    (parity,) = [float(row["parity"]) for row in rows if row["parity"]]
+    assert parity <= 1e-4
+    assert cells.shape == (6, 64, 64, 3)
+    assert len(grid) == 1
+    assert 0 <= float(grid.min()) < float(grid.max()) <= 1
+    assert [float(row["effect"]) > 0 for row in rows] == [False, False, True, True, True, True]
+
+    folder = comfy / "output" / "kiln" / "sweeps" / "test sweep_00001"
+    assert result.folder == folder
+    assert (folder / "table.csv").read_text("utf-8") == table
+    assert len(json.loads((folder / "table.json").read_text("utf-8"))["rows"]) == 6
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.png"))
+    assert names == [str(Path("cells", f"cell_{n:04d}.png")) for n in range(6)] + ["grid.png"]
+    picture = Image.open(folder / "grid.png")
+    assert isinstance(picture, Image.Image)
+    assert json.loads(picture.info["workflow"]) == {"nodes": []}
+    assert json.loads(Image.open(folder / "cells" / "cell_0003.png").info["kiln_cell"])["cfg"] == 6
+    (shown,) = out.ui["images"]
+    assert shown["filename"] == "grid.png"
+    assert (comfy / "output" / shown["subfolder"] / "grid.png").is_file()
+    assert out.ui["kiln_sweep"][0]["notes"][0].endswith("keys matched")
+
+
+def test_a_connected_lora_and_no_axis(
+    sweep: ModuleType, wires: dict[str, Any], comfy: Path
+) -> None:
+    """What Train LoRA hands over goes before the name, and gets a folder of its own."""
+    from lora_kiln.lora_format.published import PublishedLora
+
+    path = comfy / "models" / "loras" / "sweep_plain.safetensors"
+    lora = PublishedLora(path=path, loader_name=path.name, sha256="", family="sdxl", rank=4)
+    made = [
+        run(sweep.KilnSweep, **wires, **SETTINGS, lora=lora, lora_name=sweep.CONNECTED).args[2]
+        for _ in range(2)
+    ]
+    assert made[0].folder != made[1].folder
+    assert [row["strength"] for row in made[0].rows] == [0.0, 1.0]
+    first, second = (result.pictures for result in made)
+    assert all(first[n].tobytes() == second[n].tobytes() for n in first)
+
+
+@pytest.mark.parametrize(
+    ("changes", "mode", "reason"),
+    [
+        ({"lora_name": "sweep_dora.safetensors"}, "patched", "DoRA"),
+        ({"sampler": "dpm_adaptive", "scheduler": "karras"}, "alone", "dpm_adaptive"),
+        ({"mode": "exact"}, "patched", "exact mode"),
+    ],
+)
+def test_what_cannot_be_batched_says_why(
+    sweep: ModuleType, wires: dict[str, Any], changes: dict[str, Any], mode: str, reason: str
+) -> None:
+    inputs = {**SETTINGS, "lora_name": "sweep_plain.safetensors", **changes}
+    rows = run(sweep.KilnSweep, **wires, **inputs).args[2].rows
+    assert {row["mode"] for row in rows} == {mode}
+    assert all(reason in row["reason"] for row in rows)
+    assert rows[1]["effect"] > 0
+
+
+def test_any_axis_input_may_be_the_only_one(
+    sweep: ModuleType, axes: ModuleType, wires: dict[str, Any]
+) -> None:
+    out = run(
+        sweep.KilnSweep, **wires, **SETTINGS, lora_name="sweep_plain.safetensors",
+        axis_3=axis_of(axes, "KilnAxisCfg", "2, 4"),
+    )
+    assert out.args[2].plan.row_labels == ("CFG 2", "CFG 4")
+    assert out.args[2].plan.column_labels == ("strength 0", "strength 1")
+
+
+def test_a_sweep_without_a_lora_says_what_to_do(
+    sweep: ModuleType, wires: dict[str, Any]
+) -> None:
+    for name, words in ((sweep.CONNECTED, "has no LoRA"), ("../x.safetensors", "below models")):
+        with pytest.raises(KilnError, match=words):
+            run(sweep.KilnSweep, **wires, **SETTINGS, lora_name=name)
+
+
+def test_the_fingerprint_follows_the_file(sweep: ModuleType, comfy: Path) -> None:
+    path = comfy / "models" / "loras" / "changing.safetensors"
+    fingerprint = sweep.KilnSweep.fingerprint_inputs
+    seen = {fingerprint(lora_name=path.name), fingerprint(lora_name=None, lora=None)}
+    for content in (b"a", b"bc"):
+        path.write_bytes(content)
+        seen.add(fingerprint(lora_name=path.name, prompt="x"))
+        assert fingerprint(lora_name=path.name) in seen
+    path.unlink()
+    assert len(seen) == 4

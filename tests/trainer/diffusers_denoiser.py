@@ -1,0 +1,154 @@
+"""``core.protocols.Denoiser`` for a tiny UNet of diffusers: the second implementation.
+
+Its mathematics is diffusers' own (network, DDPM schedule); only the language is ours, in which
+the noise level is a sigma and the network's answer the denoised picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from diffusers import DDPMScheduler, UNet2DConditionModel
+from torch import nn
+
+from lora_kiln.core.protocols import Cond, FetchedWeight, ImageGeometry, TextEmbedding
+from lora_kiln.lora_format.family import Family
+
+TEXT_WIDTH, TOKENS = 8, 5
+TARGETS = r"(attn[12]\.to_(q|k|v|out\.0)|ff\.net\.(0\.proj|2)|proj_(in|out)|conv1)$"
+FAMILY = Family(
+    name="tiny",
+    title="Tiny",
+    host_class="UNet2DConditionModel",
+    base_version="tiny",
+    architecture="tiny/lora",
+    key_prefix="lora_unet_",
+    targets=TARGETS,
+    checkpointed=("BasicTransformerBlock", "ResnetBlock2D"),
+    bucket_step_px=8,
+)
+
+
+def make_unet(seed: int = 0) -> Any:
+    """About 100,000 weights: Linear and Conv2d, strided convolution and attention."""
+    torch.manual_seed(seed)
+    unet: Any = UNet2DConditionModel(
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(16, 32),
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        layers_per_block=1,
+        cross_attention_dim=TEXT_WIDTH,
+        attention_head_dim=8,
+        norm_num_groups=8,
+    )
+    return unet.requires_grad_(False)
+
+
+def make_schedule() -> Any:
+    """The schedule SDXL was trained with."""
+    return DDPMScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="epsilon",
+    )
+
+
+class DiffusersLaw:
+    """sigma = sqrt((1 - abar) / abar): noise per unit of picture."""
+
+    prediction = "eps"
+    timestep_count = 1000
+
+    def __init__(self, schedule: Any) -> None:
+        abar = schedule.alphas_cumprod.double()
+        self.sigmas = ((1 - abar) / abar).sqrt()
+
+    def sigma(self, timestep: torch.Tensor) -> torch.Tensor:
+        return self.sigmas[timestep].float()
+
+    def noisy(
+        self, sigma: torch.Tensor, noise: torch.Tensor, latent: torch.Tensor
+    ) -> torch.Tensor:
+        return latent + sigma.view(-1, 1, 1, 1) * noise
+
+    def timestep(self, sigma: torch.Tensor) -> torch.Tensor:
+        return (self.sigmas[None] - sigma[:, None].double()).abs().argmin(1)
+
+
+class PlainWeights:
+    """Weights that lie where they are; counts what is fetched and released."""
+
+    def __init__(self) -> None:
+        self.fetched = 0
+        self.released = 0
+
+    def fetch(self, module: nn.Module, like: torch.Tensor) -> FetchedWeight:
+        self.fetched += 1
+        weight = module.weight
+        assert isinstance(weight, torch.Tensor)
+        return FetchedWeight(weight.to(like), None, self._release)
+
+    def _release(self) -> None:
+        self.released += 1
+
+
+class DiffusersDenoiser:
+    """Fulfils ``core.protocols.Denoiser``."""
+
+    family = "tiny"
+    device = torch.device("cpu")
+    compute_dtype = torch.float32
+
+    def __init__(self, unet: Any) -> None:
+        self.unet = unet
+        self.weights = PlainWeights()
+        self.sampling = DiffusersLaw(make_schedule())
+
+    def modules(self) -> Mapping[str, nn.Module]:
+        return dict(self.unet.named_modules())
+
+    def fits(self, latent_shape: Sequence[int]) -> bool:
+        return True
+
+    @contextmanager
+    def loaded(self, latent_shape: Sequence[int], *, recompute: bool) -> Iterator[None]:
+        yield
+
+    def condition(
+        self, text: TextEmbedding, geometry: ImageGeometry, latent: torch.Tensor
+    ) -> Cond:
+        return {"tokens": text.tokens}
+
+    def predict(
+        self, noisy: torch.Tensor, sigma: torch.Tensor, conds: Sequence[Cond]
+    ) -> torch.Tensor:
+        size = sigma.view(-1, 1, 1, 1)
+        scaled = noisy / (size.square() + 1).sqrt()
+        tokens = torch.cat([cond["tokens"] for cond in conds])
+        eps = self.unet(scaled, self.sampling.timestep(sigma), tokens).sample
+        denoised: torch.Tensor = noisy - size * eps
+        return denoised
+
+
+def geometry(side_px: int = 64) -> ImageGeometry:
+    return ImageGeometry(
+        original_width_px=side_px,
+        original_height_px=side_px,
+        crop_left_px=0,
+        crop_top_px=0,
+        target_width_px=side_px,
+        target_height_px=side_px,
+    )
+
+
+def embedding(seed: int) -> TextEmbedding:
+    generator = torch.Generator().manual_seed(seed)
+    return TextEmbedding(torch.randn(1, TOKENS, TEXT_WIDTH, generator=generator), None, {})
