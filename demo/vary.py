@@ -11,7 +11,10 @@ from random import Random
 from .draw import COLORS
 
 TRIGGER_SHARE = COLORLESS_SHARE = 0.25
-SYLLABLES = "ba dor fel gim hux jov lam mip nur pex qua rov sib tan vok wes yil zor".split()
+SYLLABLES = (
+    "ba", "dor", "fel", "gim", "hux", "jov", "lam", "mip", "nur", "pex",
+    "qua", "rov", "sib", "tan", "vok", "wes", "yil", "zor",
+)
 
 
 def vary(caption: str, random: Random) -> str:
