@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -96,7 +97,7 @@ class Loop:
         rate = self.state.optimizer.param_groups[0]["lr"]
         if finite:
             self.state.optimizer.step()
-        self.state.schedule.step()
+        self._step_schedule(skipped=not finite)
         self.state.optimizer.zero_grad(set_to_none=True)
         self.state.step += 1
         self._record(step, loss, rate, norm, finite, time.monotonic() - started)
@@ -136,6 +137,13 @@ class Loop:
     def _clip(self, parameters: list[torch.nn.Parameter]) -> float:
         limit = self.settings.max_grad_norm or math.inf
         return float(torch.nn.utils.clip_grad_norm_(parameters, limit))
+
+    def _step_schedule(self, skipped: bool) -> None:
+        """Move the rate on, after a skipped step too: it is a function of the step's number."""
+        with warnings.catch_warnings():
+            if skipped:  # torch takes a first step that was skipped for a mistake in the order
+                warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler")
+            self.state.schedule.step()
 
     def _judge(self, finite: bool) -> None:
         """Skip a step that overflowed; stop when it is no overflow but a divergence."""
