@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from ..core.errors import DatasetError
+from ..core.errors import DatasetError, shorten
+from .colour import parse_colour
 from .items import Dataset, DatasetItem, PictureArray
 
 
@@ -16,6 +17,7 @@ def dataset_from_images(
     *,
     subject: str = "",
     name: str = "images",
+    background: str = "white",
 ) -> Dataset:
     """Make a dataset of image batches.
 
@@ -25,10 +27,12 @@ def dataset_from_images(
             line for all; or nothing.
         subject: value of ``{subject}`` in templates, for all pictures.
         name: what the dataset is called; pictures are named ``<name>_001`` and so on.
+        background: colour behind transparent parts.
 
     Raises:
         DatasetError: an image is not one, or the number of captions fits neither one nor all.
     """
+    parse_colour(background)
     pixels = [picture for batch in batches for picture in _pictures(batch)]
     if not pixels:
         raise DatasetError(
@@ -46,7 +50,15 @@ def dataset_from_images(
         )
         for number, (picture, text) in enumerate(zip(pixels, texts, strict=True), start=1)
     )
-    return Dataset(items, name)
+    seen_through = [
+        item.name for item, picture in zip(items, pixels, strict=True)
+        if picture.shape[-1] == 4 and bool((picture[..., 3] < 255).any())
+    ]
+    notes = (
+        [f"Transparent parts were put on {background}: {shorten(seen_through)}."]
+        if seen_through else []
+    )
+    return Dataset(items, name, background=background, notes=tuple(notes))
 
 
 def _pictures(batch: torch.Tensor) -> list[torch.Tensor]:

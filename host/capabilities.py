@@ -10,9 +10,14 @@ import torch
 
 
 def auto_precision(device: torch.device) -> str:
-    """The best precision for training: bf16 where the device has it, else fp16; fp32 on CPUs."""
+    """The best precision for training: bf16 where the device has it, else fp16; fp32 on CPUs.
+
+    Some cards have an fp16 that overflows (GTX 16xx) or crawls (GTX 10xx); the host knows them.
+    """
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bf16"
+        return "fp16" if comfy.model_management.should_use_fp16(device) else "fp32"
     if device.type == "cpu":
         return "fp32"
     return "bf16" if _multiplies(device, torch.bfloat16) else "fp16"

@@ -9,9 +9,12 @@ made again from a seed.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import comfy.memory_management
 import comfy.model_management
 import comfy.model_patcher
 import comfy.sd
@@ -21,6 +24,8 @@ import comfy.supported_models_base
 import comfy.utils
 import torch
 from torch import nn
+
+from ..core.attach import Attachment
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "demo" / "weights"
 UNET_FILE, VAE_FILE = WEIGHTS / "unet.safetensors", WEIGHTS / "vae.safetensors"
@@ -143,10 +148,24 @@ def _make_clip(disable_dynamic: bool = False) -> comfy.sd.CLIP:
     }
     extra = {"disable_dynamic": True} if disable_dynamic else {}
     # No random numbers are spent on weights that are overwritten at once.
-    clip = comfy.sd.CLIP(target, model_options=options, **extra)
+    with _weights_at_once():
+        clip = comfy.sd.CLIP(target, model_options=options, **extra)
     with torch.no_grad():
         _fill(clip.cond_stage_model)
     return clip
+
+
+@contextmanager
+def _weights_at_once() -> Iterator[None]:
+    """Make layers with their weights.
+
+    Where the host manages memory dynamically (its default on NVIDIA cards), it leaves layers empty
+    until a state dict is loaded, and these encoders never load one.
+    """
+    with Attachment() as attachment:
+        if hasattr(comfy.memory_management, "aimdo_enabled"):
+            attachment.set_attribute(comfy.memory_management, "aimdo_enabled", False)
+        yield
 
 
 def _text_config(width: int, *, heads: int, activation: str) -> dict[str, Any]:

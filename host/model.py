@@ -95,9 +95,9 @@ class ComfyDenoiser:
         """Load the model, so that the host takes off what another clone of it had put on."""
         comfy.model_management.load_models_gpu([self.patcher])
 
-    def fits(self, latent_shape: Sequence[int]) -> bool:
+    def fits(self, latent_shape: Sequence[int], adapter_bytes: int) -> bool:
         """Whether a pass likely fits; on a card the host makes room, elsewhere memory is shared."""
-        need = self._memory_need(latent_shape, recompute=False)
+        need = adapter_bytes + self._memory_need(latent_shape, recompute=False)
         management = comfy.model_management
         if self.device.type in ("cpu", "mps"):
             return need < 0.8 * float(management.get_free_memory(self.device))
@@ -106,13 +106,16 @@ class ComfyDenoiser:
 
     def _memory_need(self, latent_shape: Sequence[int], *, recompute: bool) -> float:
         factor = MEMORY_RECOMPUTED if recompute else MEMORY_KEPT
-        return float(self.patcher.memory_required(list(latent_shape))) * factor
+        # The model's own estimate: a patcher may add a reserve, which must not be multiplied.
+        return float(self.model.memory_required(list(latent_shape))) * factor
 
     @contextmanager
-    def loaded(self, latent_shape: Sequence[int], *, recompute: bool) -> Iterator[None]:
+    def loaded(
+        self, latent_shape: Sequence[int], *, recompute: bool, adapter_bytes: int = 0
+    ) -> Iterator[None]:
         """The model on its device with autograd-friendly small parameters; all put back."""
         management = comfy.model_management
-        need = self._memory_need(latent_shape, recompute=recompute)
+        need = adapter_bytes + self._memory_need(latent_shape, recompute=recompute)
         management.load_models_gpu([self.patcher], memory_required=need)
         with Attachment() as attachment:
             if hasattr(management, "in_training"):
@@ -126,8 +129,8 @@ class ComfyDenoiser:
     def release(self) -> None:
         """Let go of the model; one that computed in another dtype is unloaded.
 
-        The host marks layers for casting when it loads a model with another compute dtype, and
-        takes the marks away when it unloads it.
+        The host marks layers for casting when it loads a model with another compute dtype. It
+        takes the marks away with the model, but not those of a model that was loaded whole.
         """
         if not self._changed_dtype:
             return
@@ -137,6 +140,10 @@ class ComfyDenoiser:
             return
         every = {"all_devices": True} if "all_devices" in signature(unload).parameters else {}
         unload(self.patcher, **every)
+        if not self.patcher.is_dynamic():
+            for module in self.model.modules():
+                if hasattr(module, "prev_comfy_cast_weights"):
+                    comfy.model_patcher.wipe_lowvram_weight(module)
 
     def condition(
         self, text: TextEmbedding, geometry: ImageGeometry, latent: torch.Tensor

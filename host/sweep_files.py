@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +94,13 @@ def next_folder(root: Path, prefix: str) -> Path:
     """The next free ``<prefix>_NNNNN``, made."""
     root.mkdir(parents=True, exist_ok=True)
     taken = [int(p.name[-5:]) for p in root.glob(f"{prefix}_[0-9][0-9][0-9][0-9][0-9]")]
-    folder = root / f"{prefix}_{max(taken, default=0) + 1:05d}"
-    folder.mkdir()
-    return folder
+    for number in count(max(taken, default=0) + 1):
+        folder = root / f"{prefix}_{number:05d}"
+        # Another server may be as quick, and on some disks "Sweep" and "sweep" are one name.
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            return folder
+    raise AssertionError("unreachable")
 
 
 def png_bytes(picture: Image.Image, texts: dict[str, str]) -> bytes:

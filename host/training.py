@@ -17,7 +17,7 @@ from ..dataset.items import Dataset
 from ..dataset.prepare import TrainingSet, prepare
 from ..trainer.adapter import find_targets
 from ..trainer.config import TrainSettings
-from ..trainer.job import TrainJob, TrainResult, require_libraries
+from ..trainer.job import TrainJob, TrainResult, finished_result, require_libraries
 from ..trainer.objective import objective_for
 from ..trainer.runs import Run, open_run
 from ..trainer.train import train
@@ -90,31 +90,43 @@ def _train(request: TrainRequest, progress: Progress) -> TrainOutcome:
             "model": base.digest,
             "pictures": pictures.fingerprint,
         },
-        {"settings": as_dict(settings), "host": describe(), "captions": _captions(pictures)},
+        {
+            "settings": as_dict(settings),
+            "host": describe(),
+            "captions": _captions(pictures),
+            "notes": list(pictures.notes),
+        },
         published=paths.published_loras_folder(),
     )
     if not base.reusable:
         progress.say("This run cannot be continued later: " + "; ".join(base.reasons))
+    result = finished_result(run, family, paths.lora_name_for_loader)
+    if result is None:
+        if pictures.notes:
+            progress.say("\n".join(pictures.notes))
+        job = TrainJob(
+            settings=settings,
+            precision=precision,
+            denoiser=denoiser,
+            family=family,
+            pictures=pictures,
+            run=run,
+            sampler=ComfySampler(denoiser.patcher, request.clip, vae),
+            progress=progress,
+            loras=paths.published_loras_folder(),
+            loader_name=paths.lora_name_for_loader,
+            base_hash=base.digest,
+        )
+        result = _train_now(job, denoiser)
+    return TrainOutcome(run=run, result=result, model=_apply(request.model, result))
+
+
+def _train_now(job: TrainJob, denoiser: ComfyDenoiser) -> TrainResult:
     try:
         denoiser.settle()
-        result = train(
-            TrainJob(
-                settings=settings,
-                precision=precision,
-                denoiser=denoiser,
-                family=family,
-                pictures=pictures,
-                run=run,
-                sampler=ComfySampler(denoiser.patcher, request.clip, vae),
-                progress=progress,
-                loras=paths.published_loras_folder(),
-                loader_name=paths.lora_name_for_loader,
-                base_hash=base.digest,
-            )
-        )
+        return train(job)
     finally:
         denoiser.release()
-    return TrainOutcome(run=run, result=result, model=_apply(request.model, result))
 
 
 def _prepare(request: TrainRequest, vae: ComfyVae, progress: Progress) -> TrainingSet:

@@ -181,6 +181,14 @@ class KilnImagesToDataset(io.ComfyNode):
                     optional=True,
                     tooltip="What the dataset is called in messages and reports.",
                 ),
+                io.String.Input(
+                    "background",
+                    default="white",
+                    optional=True,
+                    advanced=True,
+                    tooltip="What is put behind transparent parts of images: "
+                    f"{', '.join(NAMED)}, or # and six hexadecimal digits.",
+                ),
             ],
             outputs=[
                 KILN_DATASET.Output(
@@ -196,6 +204,7 @@ class KilnImagesToDataset(io.ComfyNode):
         caption: list[str] | None = None,
         subject: list[str] | None = None,
         name: list[str] | None = None,
+        background: list[str] | None = None,
     ) -> io.NodeOutput:
         """Collect the images; every input comes as a list."""
         dataset = dataset_from_images(
@@ -203,6 +212,7 @@ class KilnImagesToDataset(io.ComfyNode):
             caption or [],
             subject=subject[0] if subject else "",
             name=name[0] if name else "images",
+            background=background[0] if background else "white",
         )
         return io.NodeOutput(dataset)
 

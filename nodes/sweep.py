@@ -82,11 +82,12 @@ class KilnSweep(io.ComfyNode):
         prefix = check_run_name(file_prefix)
         path, name = _chosen_lora(lora, lora_name)
         base = CellSettings(**values)
+        progress = ComfyProgress(cls.hidden.unique_id)
         plan = plan_sweep(base, [axis for axis in (axis_1, axis_2, axis_3) if axis])
         runner = SweepRunner(
             sampler=CellSampler(model, clip, load_lora(path, model, clip)),
             vae=ComfyVae(vae, model),
-            progress=ComfyProgress(cls.hidden.unique_id),
+            progress=progress,
             mode=mode,
         )
         title = f"{name}   {base.sampler}, {base.steps} steps, seed {base.seed}: {base.prompt}"
@@ -99,6 +100,7 @@ class KilnSweep(io.ComfyNode):
                 finish(runner, plan, title=title, prefix=prefix, texts=_texts(cls))
             raise
         result = finish(runner, plan, title=title, prefix=prefix, texts=_texts(cls))
+        progress.say("\n".join(result.notes))
         return io.NodeOutput(
             _images(result.pages),
             _images(result.pictures_in_order()),

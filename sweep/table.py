@@ -22,8 +22,9 @@ class CellOutcome:
         seconds: its share of its batch's time.
         error: why there is no picture; empty when there is one.
         effect: mean absolute difference of the picture to the one at strength 0, 0..1.
-        parity: largest latent difference to the stock loader and sampler, as a share of the
-            latent's range, for the cell that was checked.
+        parity: latent difference to the stock loader and sampler, as a share of the latent's
+            range, for the cell that was checked: the largest in fp32, root mean square in bf16
+            and fp16, where the stock loader's own rounding is part of it.
         batch: how many cells were drawn together.
     """
 

@@ -56,7 +56,9 @@ class StepRunner:
         noisy = self.denoiser.sampling.noisy(sigma, noise, latents)
         conds = [self.conds[sample.item] for sample in samples]
         denoised = self.denoiser.predict(noisy, sigma, conds)
-        return self.objective.loss(latents, denoised, sigma)
+        weights = [self.items[sample.item].weight for sample in samples]
+        loss = self.objective.loss(latents, denoised, sigma)
+        return loss * torch.tensor(weights, dtype=loss.dtype, device=loss.device)
 
     def backward(
         self, batches: Sequence[Sequence[Sample]], step: int, scale: float,

@@ -26,6 +26,9 @@ from .schedule import make_optimizer, make_schedule
 from .state import TrainState, latest_checkpoint
 from .step import StepRunner
 
+GROWTH_BYTES = 3 * 4
+"""Per trained number, in fp32: its gradient and AdamW's two moments come with the first step."""
+
 
 def train(job: TrainJob) -> TrainResult:
     """Train, continue or simply return a run.
@@ -48,10 +51,6 @@ class _Training:
     def __init__(self, job: TrainJob, beside: Attachment) -> None:
         self.job = job
         settings = job.settings
-        self.recompute = settings.checkpoint_activations == "on" or (
-            settings.checkpoint_activations == "auto"
-            and not job.denoiser.fits(self._largest_pass(settings.batch_size))
-        )
         self.adapter = LoraAdapter(
             find_targets(job.denoiser, job.family),
             job.denoiser.weights,
@@ -60,6 +59,8 @@ class _Training:
             seed=settings.seed,
             device=job.denoiser.device,
         )
+        self.adapter_bytes = GROWTH_BYTES * sum(p.numel() for p in self.adapter.parameters())
+        self.recompute = self._must_recompute()
         self.state = self._make_state()
         self.runner = self._make_runner()
         self.previews = self._make_previews()
@@ -127,6 +128,13 @@ class _Training:
             # What ended the training matters more than that its last step could not be kept.
             self.job.progress.say(f"The last step could not be saved: {error}")
 
+    def _must_recompute(self) -> bool:
+        choice = self.job.settings.checkpoint_activations
+        largest = self._largest_pass(self.job.settings.batch_size)
+        return choice == "on" or (
+            choice == "auto" and not self.job.denoiser.fits(largest, self.adapter_bytes)
+        )
+
     def _make_state(self) -> TrainState:
         optimizer = make_optimizer(self.adapter.parameters(), self.job.settings)
         return TrainState(
@@ -173,7 +181,10 @@ class _Training:
         targeted = set(map(id, self.adapter.targets.values()))
         others = [m for m in denoiser.modules().values() if id(m) not in targeted]
         largest = self._largest_pass(self.runner.microbatch_limit)
-        with denoiser.loaded(largest, recompute=self.recompute), Attachment() as attachment:
+        loaded = denoiser.loaded(
+            largest, recompute=self.recompute, adapter_bytes=self.adapter_bytes
+        )
+        with loaded, Attachment() as attachment:
             attach_frozen(attachment, others, denoiser.weights)
             if self.recompute:
                 checkpoint_blocks(attachment, denoiser, self.job.family)

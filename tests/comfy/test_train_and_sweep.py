@@ -140,6 +140,23 @@ def test_cancel_saves_and_the_next_queueing_goes_on(comfy_server: ComfyServer) -
     assert len(metrics) == step
     loras = comfy_server.base / "models" / "loras" / "kiln" / "cancelled-001"
     assert (loras / f"step_{step:06d}.safetensors").is_file()
+    again = copy.deepcopy(prompt)
+    _inputs(again, "KilnTrainLora")["preview_steps"] = 9
+    stopped = []
+
+    def cancel_later(event: dict[str, Any]) -> None:
+        data = event.get("data") or {}
+        if event["type"] == "progress" and data.get("max") == 400:
+            stopped.append(data["value"])
+            if data["value"] >= step + 3:
+                client.interrupt()
+
+    with pytest.raises(PromptFailed):
+        client.run(again, on_event=cancel_later, timeout_s=300)
+    assert min(value for value in stopped if value) >= step
+    metrics = (checkpoints.parent / "metrics.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line)["step"] for line in metrics] == list(range(1, len(metrics) + 1))
+    assert len(metrics) >= step + 3
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lora_kiln.core.errors import DatasetError
+from lora_kiln.core.errors import ConfigError, DatasetError
 from lora_kiln.dataset.arrays import dataset_from_images
 from lora_kiln.dataset.decode import decode
 
@@ -48,3 +48,14 @@ def test_what_is_no_image_is_refused() -> None:
         dataset_from_images([image / 0])
     with pytest.raises(DatasetError, match="No image"):
         dataset_from_images([])
+
+
+def test_transparency_gets_the_chosen_colour_and_is_reported() -> None:
+    clear, solid = torch.ones(1, 4, 4, 4), torch.ones(1, 4, 4, 4)
+    clear[0, 0, 0] = 0
+    dataset = dataset_from_images([clear, solid], background="#ff0000")
+    assert dataset.notes == ("Transparent parts were put on #ff0000: images_001.",)
+    assert decode(dataset.items[0].source, dataset.background).image.getpixel((0, 0)) == (255, 0, 0)
+    assert dataset_from_images([solid]).notes == ()
+    with pytest.raises(ConfigError, match="'reddish'"):
+        dataset_from_images([clear], background="reddish")

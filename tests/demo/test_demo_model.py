@@ -71,3 +71,41 @@ def test_the_vae_restores_a_picture(demo: tuple[Any, Any, Any]) -> None:
             restored = vae.decode(vae.encode(pixels))
         errors.append(float((restored - pixels).abs().mean()))
     assert max(errors) < 0.08
+
+
+def test_core_reloads_text_encoders_and_vae_too(demo: tuple[Any, Any, Any]) -> None:
+    for patcher in (demo[1].patcher, demo[2].patcher):
+        again = patcher.clone(force_deepcopy=True)
+        assert again.model is not patcher.model
+        before, after = patcher.model.state_dict(), again.model.state_dict()
+        assert before.keys() == after.keys()
+        assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_it_has_its_weights_where_the_host_fills_layers_late(
+    demo: tuple[Any, Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on NVIDIA cards, where ComfyUI manages memory dynamically by default."""
+    import comfy.memory_management
+    import comfy.utils
+    from safetensors.torch import load_file
+
+    from lora_kiln.host.demo_model import load_demo_model
+
+    monkeypatch.setattr(comfy.memory_management, "aimdo_enabled", True, raising=False)
+    # Its own reader needs a card; what matters here is how layers are made and filled.
+    monkeypatch.setattr(
+        comfy.utils, "load_safetensors", lambda path: (load_file(path), {}), raising=False
+    )
+    with torch.inference_mode():
+        late = load_demo_model()
+    assert comfy.memory_management.aimdo_enabled is True
+    pairs = zip(
+        (demo[0].model, demo[1].patcher.model, demo[2].patcher.model),
+        (late[0].model, late[1].patcher.model, late[2].patcher.model),
+        strict=True,
+    )
+    for usual, filled in pairs:
+        before, after = usual.state_dict(), filled.state_dict()
+        assert before.keys() == after.keys()
+        assert all(torch.equal(before[name], after[name]) for name in before)

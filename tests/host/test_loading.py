@@ -86,3 +86,42 @@ def test_the_trained_model_output_is_the_stock_loaders(train: Train, demo: Any) 
     assert outcome.model is not demo.model
     assert set(outcome.model.patches) > set()
     assert not demo.model.patches
+
+
+def test_the_file_equals_what_was_trained_beside_the_weights(train: Train, demo: Any) -> None:
+    """The live adapter and its file through the stock loader, in fp32."""
+    import comfy.model_management
+
+    from lora_kiln.core.attach import Attachment
+    from lora_kiln.host.model import ComfyDenoiser
+    from lora_kiln.trainer import train as training
+
+    live: list[torch.Tensor] = []
+    publish = training._Training._publish_final
+
+    def denoise(denoiser: ComfyDenoiser) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(1)
+        model = denoiser.model.diffusion_model
+        values = torch.randn(1, 4, 16, 12, generator=generator)
+        context = torch.randn(1, 77, 256, generator=generator)
+        extra = torch.randn(1, 160 + 6 * 256, generator=generator)
+        with torch.no_grad():
+            output: torch.Tensor = model(values, torch.tensor([500.0]), context=context, y=extra)
+        return output.clone()
+
+    def publish_and_look(self: Any) -> Any:
+        with self._ready():
+            live.append(denoise(self.job.denoiser))
+        return publish(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training._Training, "_publish_final", publish_and_look)
+        outcome = train(steps=4, learning_rate=2e-2, checkpoint_every=0)
+    with torch.inference_mode(False), Attachment():
+        comfy.model_management.load_models_gpu([outcome.model])
+        stock = denoise(ComfyDenoiser(outcome.model, "fp32"))
+        comfy.model_management.load_models_gpu([demo.model])
+        base = denoise(ComfyDenoiser(demo.model, "fp32"))
+    span = float(stock.max() - stock.min())
+    assert float((live[0] - stock).abs().max()) <= 1e-4 * span
+    assert float((base - stock).abs().max()) > 1e-2 * span

@@ -115,11 +115,13 @@ class DiffusersDenoiser:
     def modules(self) -> Mapping[str, nn.Module]:
         return dict(self.unet.named_modules())
 
-    def fits(self, latent_shape: Sequence[int]) -> bool:
+    def fits(self, latent_shape: Sequence[int], adapter_bytes: int) -> bool:
         return True
 
     @contextmanager
-    def loaded(self, latent_shape: Sequence[int], *, recompute: bool) -> Iterator[None]:
+    def loaded(
+        self, latent_shape: Sequence[int], *, recompute: bool, adapter_bytes: int = 0
+    ) -> Iterator[None]:
         yield
 
     def condition(
