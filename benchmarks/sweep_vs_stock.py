@@ -37,7 +37,7 @@ def random_lora(model: Any, folder: Path) -> Path:
     for path, module in model.model.diffusion_model.named_modules():
         if family.is_target(path):
             out, inside = module.weight.shape[:2]
-            key = family.key_prefix + path.replace(".", "_")
+            key = family.key_prefixes["unet"] + path.replace(".", "_")
             down = torch.randn(8, inside, generator=generator) * 0.05
             tensors[f"{key}.lora_down.weight"] = down
             up = torch.randn(out, 8, generator=generator) * 0.05

@@ -21,7 +21,7 @@ from ..core.errors import HostError
 from ..core.protocols import Denoiser, WeightSource
 from ..core.seeds import derive_seed
 from ..lora_format.family import Family
-from ..lora_format.ir import LoraFile, LoraLayer
+from ..lora_format.ir import LoraFile, lora_layer
 from .frozen import frozen_forward, is_foldable, is_linear
 
 ADAPTER_NAME = "kiln"
@@ -97,9 +97,8 @@ class LoraAdapter:
         """The adapter as a LoRA, factors on the CPU in fp32."""
         state = self.state()
         layers = tuple(
-            LoraLayer(
-                module_path=path,
-                component="unet",
+            lora_layer(
+                path,
                 down=state[f"{path}.down"],
                 up=state[f"{path}.up"],
                 alpha=self.alpha,

@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 
 from ..lora_format.family import Family
-from ..lora_format.formats import kohya
 from ..lora_format.ir import LoraFile
 from ..lora_format.published import publish
+from ..lora_format.stock import write_stock
+from ..lora_format.table import ModuleTable
 from .config import TrainSettings
 
 SAVED_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -53,7 +54,10 @@ def publish_lora(
     lora: LoraFile, path: Path, *, precision: str, step: int
 ) -> Path:
     """Write the LoRA where the stock loader finds it; returns the path it got."""
-    tensors = kohya.to_tensors(lora, SAVED_DTYPES[precision])
+    dtype = SAVED_DTYPES[precision]
+    # Whole modules only: no table of parts is needed.
+    tensors = write_stock(lora, ModuleTable({})).tensors
+    tensors = {key: tensor.to(dtype) for key, tensor in tensors.items()}
     metadata = {**lora.metadata, "ss_steps": str(step)}
     return publish(path, tensors, metadata)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..architectures.clip_text import ClipText
+from ..architectures.ldm_unet import LdmUnet
 from ..family import Family
 
 FAMILY = Family(
@@ -10,7 +12,16 @@ FAMILY = Family(
     host_class="SDXL",
     base_version="sdxl_base_v1-0",
     architecture="stable-diffusion-xl-v1-base/lora",
-    key_prefix="lora_unet_",
+    network=LdmUnet(
+        channels=320, multiples=(1, 2, 4), resnets=2, depths=(0, 2, 10), middle_depth=10,
+        context=2048, extra=2816, linear_projections=True,
+    ),
+    text_encoders={
+        "clip_l": ClipText(width=768, layers=12),
+        "clip_g": ClipText(width=1280, layers=32, projection=1280),
+    },
+    key_prefixes={"unet": "lora_unet_", "clip_l": "lora_te1_", "clip_g": "lora_te2_"},
+    diffusers_prefix="unet.",
     # Every Linear inside the transformers: attention, feed-forward and the two projections.
     targets=(
         r"(^|\.)transformer_blocks\.\d+\.(attn[12]\.to_(q|k|v|out\.0)|ff\.net\.(0\.proj|2))$"

@@ -1,48 +1,36 @@
-"""Kohya sd-scripts naming, which ComfyUI's stock loader reads whole.
+"""Kohya sd-scripts with latent-diffusion's block names: what ComfyUI's stock loader reads whole.
 
-Example keys, for the module ``input_blocks.4.1.proj_in`` of SDXL's UNet::
-
-    lora_unet_input_blocks_4_1_proj_in.lora_down.weight
-    lora_unet_input_blocks_4_1_proj_in.lora_up.weight
-    lora_unet_input_blocks_4_1_proj_in.alpha
+Each module has a down factor, an up factor and an alpha of its own. This is also what we write for
+ComfyUI, with the prefixes that the stock loader wants for the family.
 """
 
 from __future__ import annotations
 
-import torch
+from ..format import Format, Prefix, Suffix
+from ..stock import write_stock
 
-from ...core.errors import LoraFormatError
-from ..family import families
-from ..ir import LoraFile
-
-
-def to_tensors(lora: LoraFile, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """Return the file's tensors by key.
-
-    Args:
-        lora: the LoRA; every layer must belong to the UNet.
-        dtype: of factors and alphas alike, as real files have it.
-
-    Raises:
-        LoraFormatError: two modules would share a key, or a layer is not the UNet's.
-    """
-    prefix = families()[lora.family].key_prefix
-    tensors: dict[str, torch.Tensor] = {}
-    for layer in lora.layers:
-        if layer.component != "unet":
-            raise LoraFormatError(
-                f"{layer.module_path} belongs to '{layer.component}'",
-                expected="layers of the diffusion network only",
-                remedy="Leave text-encoder layers out of this LoRA",
-            )
-        name = prefix + layer.module_path.replace(".", "_")
-        if f"{name}.alpha" in tensors:
-            raise LoraFormatError(
-                f"Two modules share the key {name}",
-                expected="one module per key",
-                remedy="Please report this model's architecture",
-            )
-        tensors[f"{name}.lora_down.weight"] = layer.down.to(dtype).contiguous()
-        tensors[f"{name}.lora_up.weight"] = layer.up.to(dtype).contiguous()
-        tensors[f"{name}.alpha"] = torch.tensor(layer.alpha, dtype=dtype)
-    return tensors
+FORMAT = Format(
+    name="kohya",
+    title="Kohya sd-scripts",
+    example="lora_unet_input_blocks_4_1_proj_in.lora_down.weight",
+    signature=(
+        r"^lora_(te\d?_|unet_(input_blocks|middle_block|output_blocks|time_embed|label_emb|out_2|"
+        r"double_blocks|single_blocks|layers_\d+_(attention_(qkv|out)|feed_forward|adaLN)))"
+    ),
+    without=r"^lora_unet_(_|down_blocks|mid_block|up_blocks)|_attention_to_[qkvo]"
+    r"|\.(hada_|lokr_|oft_|lora_mid|[wb]_norm)|^(transformer|diffusion_model)\.",
+    prefixes=(
+        Prefix("lora_unet_", "unet"),
+        Prefix("lora_te_", "1"),
+        Prefix("lora_te1_", "1"),
+        Prefix("lora_te2_", "2"),
+        Prefix("lora_te3_", "3"),
+    ),
+    suffixes=(
+        Suffix(r"\.lora_down\.weight", "lora_down"),
+        Suffix(r"\.lora_up\.weight", "lora_up"),
+        Suffix(r"\.alpha", "alpha"),
+        Suffix(r"\.dora_scale", "dora_scale"),
+    ),
+    write=write_stock,
+)

@@ -9,37 +9,44 @@ import torch
 
 from lora_kiln.core.errors import HostError, LoraFormatError
 from lora_kiln.lora_format.family import families, family_of_class
-from lora_kiln.lora_format.formats import kohya
-from lora_kiln.lora_format.ir import LoraFile, LoraLayer
+from lora_kiln.lora_format.ir import Layer, LoraFile, lora_layer
+from lora_kiln.lora_format.stock import write_stock
+from lora_kiln.lora_format.table import ModuleTable
 
 
-def layer(path: str, component: str = "unet", rank: int = 2) -> LoraLayer:
+def layer(path: str, component: str = "unet", rank: int = 2) -> Layer:
     down, up = torch.ones(rank, 3, dtype=torch.float32), torch.ones(4, rank).T.contiguous().T
-    return LoraLayer(module_path=path, component=component, down=down, up=up, alpha=3.0)
+    return lora_layer(path, component=component, down=down, up=up, alpha=3.0)
 
 
-def file(*layers: LoraLayer) -> LoraFile:
+def file(*layers: Layer) -> LoraFile:
     return LoraFile(family="sdxl", layers=layers)
 
 
+def keys_of(*layers: Layer) -> dict[str, torch.Tensor]:
+    return write_stock(file(*layers), ModuleTable({})).tensors
+
+
 def test_keys_as_sd_scripts_writes_them() -> None:
-    tensors = kohya.to_tensors(file(layer("input_blocks.4.1.proj_in")), torch.bfloat16)
+    tensors = keys_of(layer("input_blocks.4.1.proj_in"))
     name = "lora_unet_input_blocks_4_1_proj_in"
     assert list(tensors) == [f"{name}.lora_down.weight", f"{name}.lora_up.weight", f"{name}.alpha"]
     assert all(tensor.is_contiguous() for tensor in tensors.values())
-    assert {tensor.dtype for tensor in tensors.values()} == {torch.bfloat16}
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
     assert tensors[f"{name}.alpha"].shape == ()
-    assert layer("x").scale == 1.5
 
 
 def test_two_modules_never_share_a_key() -> None:
     with pytest.raises(LoraFormatError, match="share the key lora_unet_a_b_c"):
-        kohya.to_tensors(file(layer("a.b_c"), layer("a_b.c")), torch.float32)
+        keys_of(layer("a.b_c"), layer("a_b.c"))
 
 
-def test_text_encoder_layers_are_refused() -> None:
-    with pytest.raises(LoraFormatError, match=r"mlp belongs to 'clip_l'"):
-        kohya.to_tensors(file(layer("mlp", "clip_l")), torch.float32)
+def test_text_encoders_have_prefixes_of_their_own() -> None:
+    keys = keys_of(layer("mlp", "clip_l"), layer("mlp", "clip_g"))
+    names = {key.partition(".")[0] for key in keys}
+    assert names == {"lora_te1_mlp", "lora_te2_mlp"}
+    with pytest.raises(LoraFormatError, match="t5xxl: mlp has no name"):
+        keys_of(layer("mlp", "t5xxl"))
 
 
 def test_the_family_of_a_model_is_found_by_its_class() -> None:
@@ -75,4 +82,5 @@ def test_families_are_data() -> None:
     for family in families().values():
         re.compile(family.targets)
         assert family.bucket_step_px % 8 == 0
-        assert family.key_prefix.endswith("_")
+        assert set(family.key_prefixes) == {"unet", *family.text_encoders}
+        assert all(prefix[-1] in "._" for prefix in family.key_prefixes.values())

@@ -15,6 +15,7 @@ from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import nn
 
 from lora_kiln.core.protocols import Cond, FetchedWeight, ImageGeometry, TextEmbedding
+from lora_kiln.lora_format.architectures.ldm_unet import LdmUnet
 from lora_kiln.lora_format.family import Family
 
 TEXT_WIDTH, TOKENS = 8, 5
@@ -25,7 +26,13 @@ FAMILY = Family(
     host_class="UNet2DConditionModel",
     base_version="tiny",
     architecture="tiny/lora",
-    key_prefix="lora_unet_",
+    network=LdmUnet(
+        channels=16, multiples=(1, 2), resnets=1, depths=(1, 0), middle_depth=1,
+        context=8, extra=0, linear_projections=False,
+    ),
+    text_encoders={},
+    key_prefixes={"unet": "lora_unet_"},
+    diffusers_prefix="unet.",
     targets=TARGETS,
     checkpointed=("BasicTransformerBlock", "ResnetBlock2D"),
     bucket_step_px=8,

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from lora_kiln.lora_format.family import families
-from lora_kiln.lora_format.ir import LoraFile, LoraLayer
+from lora_kiln.lora_format.ir import LoraFile, lora_layer
 from lora_kiln.trainer.config import TrainSettings
 from lora_kiln.trainer.publish import describe, publish_lora
 
@@ -20,9 +20,8 @@ SETTINGS = TrainSettings(run_name="x", steps=9, rank=2, alpha=1.5, seed=4)
 
 def make(value: float = 1.0, **changes: str) -> LoraFile:
     layers = tuple(
-        LoraLayer(
-            module_path=path,
-            component="unet",
+        lora_layer(
+            path,
             down=torch.full((2, 4), value),
             up=torch.full((3, 2), value),
             alpha=1.5,

@@ -1,0 +1,30 @@
+"""BOFT: several rotations over outputs shuffled like a butterfly (arXiv 2311.06243).
+
+See ``oft`` for the rotations.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from .oft import Oft
+
+
+class Boft(Oft):
+    """Blocks of shape (m, n, b, b)."""
+
+    name = "boft"
+    title = "BOFT"
+    dimensions = 4
+
+    def _turn(self, rotations: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        size = rotations.shape[-1]
+        for index, rotation in enumerate(rotations):
+            stride = 2**index * (size // 2)
+            parts = weight.unflatten(0, (-1, 2, stride)).transpose(1, 2).flatten(0, 2)
+            parts = torch.einsum("bij,bjk->bik", rotation, parts.unflatten(0, (-1, size)))
+            weight = parts.flatten(0, 1).unflatten(0, (-1, stride, 2)).transpose(1, 2).flatten(0, 2)
+        return weight
+
+
+ALGORITHM = Boft()

@@ -1,0 +1,65 @@
+"""OFT and BOFT: the weight's outputs are rotated (arXiv 2306.07280, 2311.06243).
+
+``Q = blocks − blocksᵀ``, ``R = (I + Q)(I − Q)⁻¹``, ``W' = rescale · Rᵀ W``. ``alpha`` is no scale
+but the largest norm that Q may have; 0 means no limit. OFT has blocks (n, b, b), BOFT (m, n, b, b):
+m such rotations, each over outputs shuffled like a butterfly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from ..algorithm import Algorithm
+from ..ir import Layer
+
+
+class Oft(Algorithm):
+    """Rotations of blocks of outputs."""
+
+    name = "oft"
+    title = "OFT"
+    factors = ("oft_blocks", "rescale")
+    needs_weight = True
+    scaled = False
+    dimensions = 3
+
+    def is_complete(self, factors: Mapping[str, torch.Tensor]) -> bool:
+        blocks = factors.get("oft_blocks")
+        return blocks is not None and blocks.ndim == self.dimensions
+
+    def rank(self, layer: Layer) -> None:
+        return None
+
+    def shape(self, layer: Layer) -> tuple[int, int]:
+        blocks = layer.factors["oft_blocks"]
+        if blocks.ndim != self.dimensions or blocks.shape[-1] != blocks.shape[-2]:
+            raise ValueError(f"oft_blocks has the shape {tuple(blocks.shape)}")
+        return int(blocks.shape[-3] * blocks.shape[-1]), -1
+
+    def delta(self, layer: Layer, weight: torch.Tensor | None = None) -> torch.Tensor:
+        assert weight is not None
+        turned = self._turn(_rotations(layer), weight.to(torch.float64).flatten(1))
+        rescale = layer.factors.get("rescale")
+        if rescale is not None:
+            turned = turned * rescale.to(torch.float64).reshape(-1, 1)
+        return turned - weight.to(torch.float64).flatten(1)
+
+    def _turn(self, rotations: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """(n, b, b), (n · b, in) -> (n · b, in), rows of each block by Rᵀ as the loader does."""
+        parts = weight.unflatten(0, (rotations.shape[0], rotations.shape[-1]))
+        return torch.einsum("knm,knj->kmj", rotations, parts).flatten(0, 1)
+
+
+def _rotations(layer: Layer) -> torch.Tensor:
+    blocks = layer.factors["oft_blocks"].to(torch.float64)
+    skew = blocks - blocks.transpose(-1, -2)
+    limit, norm = layer.alpha or 0.0, float(torch.linalg.vector_norm(skew))
+    if 0 < limit < norm:
+        skew = skew * (limit / norm)
+    identity = torch.eye(blocks.shape[-1], dtype=torch.float64)
+    return (identity + skew) @ torch.linalg.inv(identity - skew)
+
+
+ALGORITHM = Oft()

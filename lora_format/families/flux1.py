@@ -1,0 +1,26 @@
+"""Flux.1 dev and schnell (Black Forest Labs, 2024)."""
+
+from __future__ import annotations
+
+from ..architectures.clip_text import ClipText
+from ..architectures.flux import Flux
+from ..architectures.t5_text import T5Text
+from ..family import Family
+
+FAMILY = Family(
+    name="flux1",
+    title="Flux.1",
+    host_class="Flux",
+    base_version="flux1",
+    architecture="flux-1-dev/lora",
+    network=Flux(
+        width=3072, doubles=19, singles=38, context=4096, pooled=768, guidance=True
+    ),
+    text_encoders={
+        "clip_l": ClipText(width=768, layers=12),
+        "t5xxl": T5Text(width=4096, layers=24, hidden=10240),
+    },
+    key_prefixes={"unet": "lora_unet_", "clip_l": "lora_te1_", "t5xxl": "lora_te2_"},
+    part_prefix="transformer.",
+    diffusers_prefix="transformer.",
+)

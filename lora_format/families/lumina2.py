@@ -1,0 +1,25 @@
+"""Lumina Image 2.0 and everything fine-tuned from it (arXiv 2503.21758)."""
+
+from __future__ import annotations
+
+from ..architectures.decoder_text import DecoderText
+from ..architectures.lumina import Lumina
+from ..family import Family
+
+FAMILY = Family(
+    name="lumina2",
+    title="Lumina 2",
+    host_class="Lumina2",
+    base_version="lumina2",
+    architecture="lumina-2/lora",
+    network=Lumina(
+        width=2304, layers=26, key_width=768, hidden=9216, head_width=96, caption_width=2304,
+        modulation_width=1024, modulation_index=1, timestep_hidden=1024,
+    ),
+    text_encoders={
+        "gemma2_2b": DecoderText(width=2304, layers=26, query=2048, key=1024, hidden=9216)
+    },
+    # The stock loader takes q, k and v for equal thirds, which they are not here: fused only.
+    key_prefixes={"unet": "lora_unet_", "gemma2_2b": "text_encoders.gemma2_2b.transformer."},
+    diffusers_prefix="transformer.",
+)

@@ -1,0 +1,22 @@
+"""Stable Diffusion 1.5 and everything fine-tuned from it (arXiv 2112.10752)."""
+
+from __future__ import annotations
+
+from ..architectures.clip_text import ClipText
+from ..architectures.ldm_unet import LdmUnet
+from ..family import Family
+
+FAMILY = Family(
+    name="sd15",
+    title="SD 1.5",
+    host_class="SD15",
+    base_version="sd_v1",
+    architecture="stable-diffusion-v1/lora",
+    network=LdmUnet(
+        channels=320, multiples=(1, 2, 4, 4), resnets=2, depths=(1, 1, 1, 0), middle_depth=1,
+        context=768, extra=0, linear_projections=False,
+    ),
+    text_encoders={"clip_l": ClipText(width=768, layers=12)},
+    key_prefixes={"unet": "lora_unet_", "clip_l": "lora_te_"},
+    diffusers_prefix="unet.",
+)
