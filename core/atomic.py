@@ -10,23 +10,32 @@ import contextlib
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from .tensor_stream import data_blocks, header_bytes
 
 TEMPORARY_SUFFIX = ".kiln-tmp"
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file atomically; its mode follows the umask as for any new file."""
+    write_blocks(path, [data])
+
+
+def write_blocks(path: Path, blocks: Iterable[bytes | memoryview]) -> None:
+    """Write a file atomically, block by block."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not made of the target's name, which may already be as long as the system allows.
     temporary = path.with_name(f".{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
     try:
         with open(temporary, "xb") as file:
-            file.write(data)
+            for block in blocks:
+                file.write(block)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -56,10 +65,8 @@ def write_tensors(
         tensors: name to tensor; each is brought to the CPU and made contiguous.
         metadata: strings for the header.
     """
-    from safetensors.torch import save
-
-    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_bytes(path, save(plain, metadata=dict(metadata) if metadata else None))
+    header = header_bytes(tensors, metadata or {})
+    write_blocks(path, chain([header], data_blocks(tensors)))
 
 
 def append_line(path: Path, line: str) -> None:

@@ -6,10 +6,14 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 
 from ..core import atomic
+from ..core.errors import LoraFormatError
+from ..core.tensor_stream import DTYPE_NAMES, data_hash
+from .header import read_header
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,15 +35,6 @@ class PublishedLora:
     rank: int
 
 
-def tensor_hash(tensors: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 of the bytes after the header, ``sshs_model_hash`` in Kohya's metadata."""
-    from safetensors.torch import save
-
-    data = save({name: value.cpu().contiguous() for name, value in tensors.items()})
-    header_bytes = int.from_bytes(data[:8], "little") + 8
-    return hashlib.sha256(data[header_bytes:]).hexdigest()
-
-
 def publish(
     path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]
 ) -> Path:
@@ -48,11 +43,11 @@ def publish(
     The stock loader keys its cache by path and would go on serving yesterday's tensors, so a
     path that was once published keeps its content for ever.
     """
-    content = tensor_hash(tensors)
+    content = data_hash(tensors)
     free = path
     number = 1
     while free.exists():
-        if _content_of(free) == content:
+        if _holds(free, tensors, content):
             return free
         number += 1
         free = path.with_name(f"{path.stem}-v{number}{path.suffix}")
@@ -60,22 +55,32 @@ def publish(
     return free
 
 
-def _content_of(path: Path) -> str:
-    digest = hashlib.sha256()
+def _holds(path: Path, tensors: Mapping[str, torch.Tensor], content: str) -> bool:
+    """Whether a file has these tensors under these names; metadata do not count."""
+    try:
+        entries = read_header(path).entries
+    except LoraFormatError:
+        return False  # No safetensors file at all: whatever it is, it is not ours.
+    described = {key: (entry.dtype, entry.shape) for key, entry in entries.items()}
+    wanted = {key: (DTYPE_NAMES[t.dtype], tuple(t.shape)) for key, t in tensors.items()}
+    return described == wanted and data_sha256(path) == content
+
+
+def data_sha256(path: Path) -> str:
+    """SHA-256 of a safetensors file's bytes after its header."""
     with open(path, "rb") as file:
-        header_bytes = int.from_bytes(file.read(8), "little")
-        if header_bytes > path.stat().st_size:
-            return ""  # No safetensors file at all: whatever it is, it is not ours.
-        file.seek(header_bytes, 1)
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        file.seek(int.from_bytes(file.read(8), "little"), 1)
+        return _hash_rest(file)
 
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a whole file, as 64 hex digits."""
-    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+        return _hash_rest(file)
+
+
+def _hash_rest(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
     return digest.hexdigest()
