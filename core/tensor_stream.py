@@ -51,7 +51,7 @@ def data_blocks(tensors: Mapping[str, torch.Tensor]) -> Iterator[memoryview]:
     for name in ordered_names(tensors):
         tensor = tensors[name].detach().cpu().contiguous().reshape(-1)
         if tensor.numel():
-            yield memoryview(tensor.view(torch.uint8).numpy())
+            yield tensor.view(torch.uint8).numpy().data
 
 
 def data_hash(tensors: Mapping[str, torch.Tensor]) -> str:
