@@ -50,7 +50,7 @@ def test_beside_equals_the_stock_loader(train: Train, demo: Any) -> None:
     from lora_kiln.host.text import encode_prompt
     from lora_kiln.sweep.cells import Cell, CellSettings
 
-    path = train(steps=4, learning_rate=2e-2, checkpoint_every=0).result.lora.path
+    path = train(steps=4, learning_rate=5e-3, checkpoint_every=0).result.lora.path
     settings = CellSettings(
         strength=1.0, cfg=4.0, seed=3, steps=5, prompt="a red circle", negative="blue",
         width_px=128, height_px=96,
