@@ -82,7 +82,9 @@ def frozen_forward(
     if torch.is_grad_enabled() and values.requires_grad:
         result: torch.Tensor = _FrozenLayer.apply(values, module, original, weights)
         return result
-    return original(values)
+    # Older hosts leave requires_grad on weights that autograd must not see.
+    with torch.no_grad():
+        return original(values)
 
 
 def attach_frozen(
