@@ -59,6 +59,17 @@ class Algorithm(ABC):
         """The change as (out, r) @ (r, in) in float64, where the algorithm has such a form."""
         return None
 
+    def expanded(self, layer: Layer) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Like :meth:`low_rank`, also where the inner size is a product of ranks.
+
+        None where there is no such form, or it takes no less than the whole change.
+        """
+        return self.low_rank(layer)
+
+    def norm(self, layer: Layer) -> float | None:
+        """Frobenius norm of the change, where it follows from the factors' own; else None."""
+        return None
+
     def scale(self, layer: Layer) -> float:
         """``alpha / rank``, and 1 where alpha does not matter."""
         rank = self.rank(layer)
@@ -90,9 +101,27 @@ def algorithm_of(layer: Layer) -> Algorithm:
     return found
 
 
+def saves_memory(rank: int, shape: tuple[int, int]) -> bool:
+    """Whether two factors of this inner size hold fewer numbers than their product."""
+    return rank * (shape[0] + shape[1]) < shape[0] * shape[1]
+
+
 def matrix(factor: torch.Tensor) -> torch.Tensor:
     """A factor in float64 with all dimensions after the first flattened: (n, rest)."""
     return factor.to(torch.float64).flatten(1)
+
+
+def check_filled(layer: Layer) -> None:
+    """Raise ``ValueError`` for a factor that holds nothing."""
+    for name, factor in layer.factors.items():
+        if not factor.numel():
+            raise ValueError(f"{name} is empty")
+
+
+def check_kernel(name: str, core: torch.Tensor) -> None:
+    """Raise ``ValueError`` unless a core has a kernel behind its two sizes."""
+    if core.ndim < 3:
+        raise ValueError(f"{name} has no kernel")
 
 
 def check_sizes(what: str, found: int, expected: int) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from .algorithm import Algorithm, algorithms
+from .algorithm import Algorithm, algorithms, check_filled
+from .algorithms.oft import limit_blocks
 from .finding import ERROR, WARNING, Finding
 from .groups import Group
 from .ir import Layer, Target
@@ -17,11 +18,14 @@ from .table import ModuleTable
 
 SCALARS = ("alpha",)
 DECOMPOSED = ("lora", "loha", "lokr")
+ROTATIONS = ("oft", "boft")
 SAVE_AGAIN = "Ask the file's maker for a whole file, or download it again"
 UNSUPPORTED = {
     "oft_R": "PEFT's OFT",
     "oft_diag": "old diagonal OFT",
 }
+BREAKING = ("lora_up", "hada_w1_a")
+"""Factors that the stock loader takes up without looking whether the others are there."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ def misfit(draft: Draft, table: ModuleTable) -> Finding | None:
     layer = draft.layer
     algorithm = algorithms()[layer.algorithm]
     try:
+        check_filled(layer)
         outputs, inputs = algorithm.shape(layer)
     except ValueError as error:
         return Finding(
@@ -86,16 +91,10 @@ def misfit(draft: Draft, table: ModuleTable) -> Finding | None:
         )
     shape = table.shape(layer.target)
     wanted = (shape[0], math.prod(shape[1:]))
-    magnitudes = layer.dora_scale
-    if magnitudes is not None and magnitudes.numel() not in (shape[0], shape[1]):
-        return Finding(
-            "magnitudes-do-not-fit", ERROR, f"{draft.stem} has {magnitudes.numel()} magnitudes for "
-            f"a weight of {wanted[0]} × {wanted[1]}", SAVE_AGAIN, draft.stem,
-        )
     if layer.algorithm in ("bias", "norm"):
         wanted = (shape[0], 1)
     if outputs == wanted[0] and inputs in (wanted[1], -1):
-        return None
+        return _misfit_of_magnitudes(draft, shape)
     if (inputs, outputs) == wanted and outputs != inputs:
         return Finding(
             "transposed", ERROR, f"The factors of {draft.stem} are transposed: they make "
@@ -107,6 +106,25 @@ def misfit(draft: Draft, table: ModuleTable) -> Finding | None:
         f"{layer.target.module_path} has {wanted[0]} × {wanted[1]}",
         "Use the LoRA with the kind of model it was trained on", draft.stem,
     )
+
+
+def _misfit_of_magnitudes(draft: Draft, shape: tuple[int, ...]) -> Finding | None:
+    magnitudes = draft.layer.dora_scale
+    if magnitudes is None or _magnitudes_fit(magnitudes, draft, shape):
+        return None
+    return Finding(
+        "magnitudes-do-not-fit", ERROR, f"{draft.stem} has magnitudes of shape "
+        f"{tuple(magnitudes.shape)} for a weight of {shape[0]} × {math.prod(shape[1:])}",
+        SAVE_AGAIN, draft.stem,
+    )
+
+
+def _magnitudes_fit(scale: torch.Tensor, draft: Draft, shape: tuple[int, ...]) -> bool:
+    """One for each output, or in LyCORIS' layout (1, in, …) one for each input."""
+    if scale.ndim < 2 or "dora_scale" not in draft.keys:
+        return scale.numel() == shape[0]
+    over_outputs = scale.numel() == scale.shape[0] == shape[0]
+    return over_outputs or (len(shape) > 1 and scale.numel() == scale.shape[1] == shape[1])
 
 
 def finish(
@@ -126,10 +144,30 @@ def finish(
     findings: list[Finding] = []
     if draft.layer.dora_scale is not None:
         layer = replace(layer, dora_scale=_magnitudes(draft, tensor, table))
-    if algorithm.scaled or layer.algorithm in ("oft", "boft"):
+    if algorithm.scaled or layer.algorithm in ROTATIONS:
         alpha, findings = _alpha(draft, algorithm, layer, tensor, scales)
         layer = replace(layer, alpha=alpha)
-    return layer, findings
+    return _settled(layer, draft, scales), findings
+
+
+def _settled(layer: Layer, draft: Draft, scales: Scales) -> Layer:
+    """What readers of files disagree about, multiplied into the factors."""
+    factors = dict(layer.factors)
+    if layer.algorithm in ROTATIONS and layer.alpha:
+        # ComfyUI's trainer takes alpha for the limit itself, all others for a share of it.
+        own = draft.stem.startswith(("diffusion_model.", "text_encoders."))
+        outputs = algorithms()[layer.algorithm].shape(layer)[0]
+        limit = layer.alpha if own else layer.alpha * outputs
+        factors["oft_blocks"] = limit_blocks(factors["oft_blocks"], limit)
+        return replace(layer, factors=factors, alpha=0.0)
+    if {"lokr_w1", "lokr_w2"} <= set(factors) and "alpha" not in draft.keys:
+        # PEFT scales a Kronecker product of two whole sides too; nobody else does.
+        scale = scales.whole(draft.stem)
+        if scale != 1:
+            side = factors["lokr_w1"]
+            factors["lokr_w1"] = (side.to(torch.float64) * scale).to(side.dtype)
+            return replace(layer, factors=factors)
+    return layer
 
 
 def _alpha(
@@ -145,8 +183,8 @@ def _alpha(
     value = tensor[key]
     if value.numel() != 1:
         return None, [Finding(
-            "alpha-no-number", ERROR, f"{key} holds {value.numel()} values; the stock loader "
-            "breaks off at it", SAVE_AGAIN, key,
+            "alpha-no-number", ERROR, f"{key} holds {value.numel()} values instead of one, so "
+            "ComfyUI's LoRA loader breaks off at it and applies nothing", SAVE_AGAIN, key,
         )]
     if rank is None and algorithm.scaled:
         return None, []  # A Kronecker product of two whole sides: nobody reads its alpha.
@@ -189,8 +227,11 @@ def _orphan(group: Group, name: str) -> Finding:
         text = f"{key} belongs to {UNSUPPORTED[name]}, which ComfyUI does not read"
         return Finding("unsupported-algorithm", ERROR, text, "Merge it into the model with the "
                        "library that trained it, and extract a LoRA from the difference", key)
+    follows = "ComfyUI's LoRA loader breaks off at it and applies nothing" if name in BREAKING \
+        else "that layer does nothing"
     return Finding(
-        "orphan-factor", ERROR, f"{key} stands alone: its counterpart is missing", SAVE_AGAIN, key
+        "orphan-factor", ERROR, f"{key} stands alone, its counterpart is missing, so {follows}",
+        SAVE_AGAIN, key,
     )
 
 

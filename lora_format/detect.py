@@ -10,11 +10,26 @@ import torch
 from ..core.errors import LoraFormatError, shorten
 from .assemble import Draft, drafts_of, misfit
 from .family import families, table_of
-from .finding import ERROR, Finding
+from .finding import ERROR, WARNING, Finding
 from .groups import Groups
-from .ir import Target
+from .ir import NETWORK, Target
 from .resolve import targets_of
 from .table import ModuleTable
+
+AT_FAULT = ("transposed", "factors-do-not-fit", "magnitudes-do-not-fit")
+"""What is the matter with a file itself, whatever model it is for."""
+
+
+class Undetected(LoraFormatError):
+    """It cannot be said which model a file is for.
+
+    Args:
+        rule: what stands in the way, as in :class:`~.finding.Finding`.
+    """
+
+    def __init__(self, rule: str, found: str, *, expected: str, remedy: str) -> None:
+        super().__init__(found, expected=expected, remedy=remedy)
+        self.rule = rule
 
 
 @dataclass
@@ -26,7 +41,8 @@ class Match:
         table: the model's modules.
         drafts: layers that fit, by target and algorithm, the first of duplicates.
         misfits: layers with a name of this model and other sizes.
-        findings: broken or repeated layers.
+        findings: broken layers.
+        twice: names of layers that the file holds twice, the one left out first.
         unknown: keys of modules that this model has not.
     """
 
@@ -35,6 +51,7 @@ class Match:
     drafts: dict[tuple[Target, str], Draft] = field(default_factory=dict)
     misfits: list[Finding] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    twice: list[tuple[str, str]] = field(default_factory=list)
     unknown: dict[str, str] = field(default_factory=dict)
 
 
@@ -69,6 +86,8 @@ def match_table(
         if not bad:
             _take(match, drafts)
     _drop_covered(match)
+    if match.twice:
+        match.findings.append(_repeated(match.twice))
     return match
 
 
@@ -77,27 +96,30 @@ def _take(match: Match, drafts: list[Draft]) -> None:
         place = (draft.layer.target, draft.layer.algorithm)
         twin = match.drafts.setdefault(place, draft)
         if twin is not draft:
-            match.findings.append(_duplicate(draft, twin))
+            match.twice.append((draft.stem, twin.stem))
 
 
 def _drop_covered(match: Match) -> None:
     """A fused module and its parts in one file are the same thing twice: the fused one stays."""
     whole = {
-        target.module_path: draft
-        for (target, _), draft in match.drafts.items() if target.rows is None
+        (target.component, target.module_path, algorithm == "bias"): draft
+        for (target, algorithm), draft in match.drafts.items() if target.rows is None
     }
     for place, draft in list(match.drafts.items()):
-        target = place[0]
-        if target.rows and target.module_path in whole:
-            match.findings.append(_duplicate(draft, whole[target.module_path]))
+        target, algorithm = place
+        twin = whole.get((target.component, target.module_path, algorithm == "bias"))
+        if target.rows and twin is not None:
+            match.twice.append((draft.stem, twin.stem))
             del match.drafts[place]
 
 
-def _duplicate(draft: Draft, twin: Draft) -> Finding:
+def _repeated(twice: list[tuple[str, str]]) -> Finding:
+    left_out, kept = twice[0]
+    layers = "a layer" if len(twice) == 1 else f"{len(twice)} layers"
     return Finding(
-        "duplicate-target", "warning",
-        f"{draft.stem} and {twin.stem} change the same module; applied together they count double",
-        "The second one is left out", draft.stem,
+        "duplicate-target", WARNING,
+        f"The file holds {layers} twice: {left_out} changes what {kept} changes",
+        "Convert it: the new file has each layer once, under the second of these names", left_out,
     )
 
 
@@ -126,35 +148,60 @@ def detect(groups: Groups, tensors: Mapping[str, torch.Tensor], name: str) -> Ma
 
 
 def _no_family(matches: list[Match], groups: Groups, name: str) -> LoraFormatError:
-    near = max(matches, key=lambda match: len(match.drafts) + len(match.misfits))
+    near = max(matches, key=_nearness)
     known = ", ".join(family.title for family in families().values())
+    expected = f"a LoRA for one of: {known}"
     if near.drafts or near.misfits:
-        found = f"{name} is nearest to {families()[near.family].title}, but " + near.misfits[0].text
-    elif groups.modules:
+        fault = min(near.misfits, key=lambda item: item.rule not in AT_FAULT)
+        title = families()[near.family].title
+        if fault.rule in AT_FAULT:
+            return Undetected(fault.rule, fault.text, expected=expected, remedy=fault.remedy)
+        return Undetected(
+            "unknown-model", f"{name} is nearest to {title}, and does not fit it: {fault.text}",
+            expected=expected, remedy="If it is for a model of another size or depth, connect "
+            "that model, or name its checkpoint (--base FILE)",
+        )
+    if groups.modules:
         stems = [group.stem for group in groups.modules.values()]
-        found = f"{name} has modules that no known model has: {shorten(stems)}"
-    else:
-        found = f"{name} has no LoRA in it"
-    return LoraFormatError(
-        found,
-        expected=f"a LoRA for one of: {known}",
-        remedy="If it is for a model of another size or depth, connect that model, or name its "
-        "checkpoint (--base FILE)",
+        return Undetected(
+            "unknown-model", f"{name} is for a kind of model that LoRA Kiln does not know, so "
+            f"nothing can be said of it: it changes {shorten(stems)}", expected=expected,
+            remedy="ComfyUI may read it all the same: use it with the model it was trained on",
+        )
+    return Undetected(
+        "no-lora", f"{name} holds no LoRA: no name in it ends as those of factors do",
+        expected=expected, remedy="Look where you got it from what it is, and load it with the "
+        "loader for its kind",
     )
+
+
+def _nearness(match: Match) -> tuple[int, int]:
+    """How much of a file a model explains; a fault of the file speaks for the model."""
+    faults = sum(item.rule in AT_FAULT for item in match.misfits)
+    return len(match.drafts) + len(match.misfits), len(match.drafts) + faults
 
 
 def _ambiguous(best: list[Match], name: str) -> LoraFormatError:
-    titles = [families()[match.family].title for match in best]
-    return LoraFormatError(
-        f"{name} fits {' and '.join(titles)} alike",
+    titles = _listed([families()[match.family].title for match in best], "or")
+    components = {target.component for match in best for target, _ in match.drafts}
+    what = "all of its layers fit each of them" if NETWORK in components else \
+        "it changes only a text encoder that they share"
+    return Undetected(
+        "several-models",
+        f"It cannot be told whether {name} is for {titles}: {what}",
         expected="modules that only one kind of model has",
         remedy="Connect the model, or name the family (--family "
-        f"{' or '.join(match.family for match in best)})",
+        f"{_listed([match.family for match in best], 'or')})",
     )
 
 
+def _listed(names: list[str], word: str) -> str:
+    """``a, b and c``."""
+    return f"{', '.join(names[:-1])} {word} {names[-1]}"
+
+
 def wrong_base(match: Match, groups: Groups, tensors: Mapping[str, torch.Tensor]) -> Finding | None:
-    """Name the family that a file fits instead of the given model, if there is one."""
+    """Name the family that a file fits instead of the given model, if it does not fit that."""
     if not match.misfits and match.drafts:
         return None
     others = [
@@ -164,13 +211,26 @@ def wrong_base(match: Match, groups: Groups, tensors: Mapping[str, torch.Tensor]
         and (other := match_table(groups, tensors, family, table_of(family))).drafts
         and not other.misfits
     ]
+    given = families()[match.family].title
     if not others:
-        return None
+        return None if match.drafts or match.misfits else _none_fits(groups, given)
     best = max(others, key=lambda other: len(other.drafts))
-    title, given = families()[best.family].title, families()[match.family].title
+    title = families()[best.family].title
     return Finding(
         "wrong-base", ERROR,
-        f"It is a LoRA for {title}: {len(best.drafts)} of its layers fit there, and "
-        f"{len(match.drafts)} fit {given}",
-        f"Use it with a {title} model",
+        f"It is a LoRA for {title} and cannot work with {given}: {title} has a place for "
+        f"{len(best.drafts)} of its {len(groups.modules)} layers, {given} for "
+        f"{len(match.drafts) or 'none'}",
+        f"Use it with a model of the kind {title}",
+    )
+
+
+def _none_fits(groups: Groups, given: str) -> Finding | None:
+    stems = [group.stem for group in groups.modules.values()]
+    if not stems:
+        return None
+    return Finding(
+        "wrong-base", ERROR, f"It is no LoRA for {given}, so it does nothing there: {given} has "
+        f"none of the modules that it changes ({shorten(stems)})",
+        "Use it with the kind of model it was trained on",
     )

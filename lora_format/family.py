@@ -28,6 +28,10 @@ class Family:
         text_encoders: by component, in the order in which files count them.
         key_prefixes: for each component, what the stock loader expects before a module's name:
             ending in ``_`` the name follows with underscores, ending in ``.`` with dots.
+        stock_forms: every spelling that the stock loader reads, for each component. In braces:
+            ``own`` for the model's own name, ``other`` for diffusers', ``own_flat`` and
+            ``other_flat`` with underscores, ``processor`` for diffusers' of 2023; ``layer``,
+            ``layer_flat`` and ``head_flat`` for CLIP's linear layers and its projection only.
         part_prefix: the same for diffusers' names of parts of fused modules; None when the stock
             loader reads fused modules only.
         diffusers_prefix: what diffusers writes before names of the network.
@@ -45,6 +49,7 @@ class Family:
     network: Architecture
     text_encoders: Mapping[str, Architecture]
     key_prefixes: Mapping[str, str]
+    stock_forms: Mapping[str, tuple[str, ...]]
     part_prefix: str | None = None
     diffusers_prefix: str
     targets: str = ""

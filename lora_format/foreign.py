@@ -21,7 +21,7 @@ from .family import Family, families
 from .format import Written
 from .fuse import split_parts
 from .ir import NETWORK, Layer, LoraFile, Target
-from .scales import CONFIG_NAME, METADATA_KEY
+from .scales import AT_START, CONFIG_NAME, METADATA_KEY
 from .table import ModuleTable
 
 
@@ -86,6 +86,7 @@ def _by_prefix(lora: LoraFile, family: Family, table: ModuleTable) -> dict[str, 
     encoders = list(family.text_encoders)
     found: dict[str, list[Layer]] = {}
     for layer in split_parts(lora.layers, table):
+        _pair(layer)  # nothing but plain LoRA, so one layer for each target
         component = layer.target.component
         prefix = family.diffusers_prefix
         if component != NETWORK:
@@ -152,15 +153,23 @@ def _settings(layers: Mapping[str, Layer]) -> dict[str, Any]:
         name: ranks[name] if layer.alpha is None else layer.alpha for name, layer in layers.items()
     }
     rank, alpha = _most_common(ranks.values()), _most_common(alphas.values())
+    patterns = _patterns(layers)
     return {
         "r": rank,
         "lora_alpha": alpha,
-        "rank_pattern": {name: value for name, value in ranks.items() if value != rank},
-        "alpha_pattern": {name: value for name, value in alphas.items() if value != alpha},
+        "rank_pattern": {patterns[n]: value for n, value in ranks.items() if value != rank},
+        "alpha_pattern": {patterns[n]: value for n, value in alphas.items() if value != alpha},
         "target_modules": sorted(layers),
         "use_dora": any(layer.dora_scale is not None for layer in layers.values()),
         "use_rslora": False,
     }
+
+
+def _patterns(names: Iterable[str]) -> dict[str, str]:
+    """What means each module in PEFT's patterns, and no other one."""
+    whole = list(names)
+    ends = {name[index + 1:] for name in whole for index, mark in enumerate(name) if mark == "."}
+    return {name: AT_START + name if name in ends else name for name in whole}
 
 
 def _most_common(values: Iterable[float]) -> float:

@@ -152,9 +152,10 @@ def writer(name: str) -> Writer:
 def split_key(key: str) -> Part | None:
     """Take a key apart; None if no format knows its end."""
     for pattern, factor in _suffixes():
-        match = pattern.fullmatch(key)
+        match = pattern.search(key, 1)
         if match:
-            return Part(match["stem"], factor, match.groupdict().get("adapter") or "")
+            adapter = match.groupdict().get("adapter") or ""
+            return Part(key[: match.start()], factor, adapter)
     return None
 
 
@@ -167,7 +168,7 @@ def _suffixes() -> tuple[tuple[re.Pattern[str], str], ...]:
             if twin != suffix.factor:
                 raise RuntimeError(f"{suffix.pattern} is both {twin} and {suffix.factor}")
     ordered = sorted(found.items(), key=lambda item: -len(item[0]))
-    return tuple((re.compile(f"(?P<stem>.+?){text}"), factor) for text, factor in ordered)
+    return tuple((re.compile(rf"(?:{text})\Z"), factor) for text, factor in ordered)
 
 
 @cache

@@ -28,19 +28,24 @@ def fuse_parts(layers: Iterable[Layer], table: ModuleTable) -> tuple[Layer, ...]
         LoraFormatError: an algorithm that cannot be fused.
     """
     kept: list[Layer] = []
-    parts: dict[Target, list[Layer]] = {}
+    parts: dict[tuple[Target, bool], list[Layer]] = {}
     for layer in layers:
         if layer.target.rows is None:
             kept.append(layer)
             continue
-        whole = replace(layer.target, rows=None)
-        if whole not in parts:
-            kept.append(replace(layer, target=whole))  # holds the place in the order
-        parts.setdefault(whole, []).append(layer)
+        whole = replace(layer, target=replace(layer.target, rows=None))
+        if _place(whole) not in parts:
+            kept.append(whole)  # holds the place in the order
+        parts.setdefault(_place(whole), []).append(layer)
     return tuple(
-        _fuse(parts[layer.target], layer.target, table) if layer.target in parts else layer
+        _fuse(parts[_place(layer)], layer.target, table) if _place(layer) in parts else layer
         for layer in kept
     )
+
+
+def _place(layer: Layer) -> tuple[Target, bool]:
+    """A weight and its bias are changed by layers of their own."""
+    return layer.target, layer.algorithm == "bias"
 
 
 def _fuse(parts: list[Layer], whole: Target, table: ModuleTable) -> Layer:

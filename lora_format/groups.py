@@ -51,8 +51,9 @@ class Groups:
 def group_keys(keys: Collection[str]) -> Groups:
     """Sort keys by the module they belong to."""
     groups = Groups()
+    alone = set(keys) <= set(EMBEDDING_PARTS)
     for key in keys:
-        if _take_embedding(key, groups, alone=set(keys) <= set(EMBEDDING_PARTS)):
+        if _take_embedding(key, groups, alone=alone):
             continue
         part = split_key(key)
         if part is None:
@@ -84,13 +85,14 @@ def _take_embedding(key: str, groups: Groups, *, alone: bool) -> bool:
 
 def _give_scales(groups: Groups) -> None:
     """A factor without an adapter's name (alpha, a scale) goes to the adapters of its module."""
-    for (stem, adapter), group in list(groups.modules.items()):
-        if adapter or set(group.keys) - {"alpha", "dora_scale"}:
-            continue
-        others = [
-            other for (name, _), other in groups.modules.items() if name == stem and other.adapter
-        ]
-        if others:
+    named: dict[str, list[Group]] = {}
+    for group in groups.modules.values():
+        if group.adapter:
+            named.setdefault(group.stem, []).append(group)
+    for stem, others in named.items():
+        group = groups.modules.get((stem, ""), Group(stem, ""))
+        if group.keys and set(group.keys) <= {"alpha", "dora_scale"}:
             for other in others:
                 other.keys = {**group.keys, **other.keys}
-            del groups.modules[stem, adapter]
+            others[0].doubles += group.doubles
+            del groups.modules[stem, ""]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..core.errors import LoraFormatError, shorten
+from ..core.errors import LoraFormatError
 
 MAX_HEADER_BYTES = 16 << 20
 """Kohya's tag statistics make headers of a megabyte or two; this is many times that."""
@@ -23,6 +23,7 @@ MAX_TENSORS = 20_000
 MAX_NAME_CHARACTERS = 512
 MAX_DIMENSIONS = 8
 MAX_ELEMENTS = 1 << 40
+MAX_DIGITS = 19
 MAX_DEPTH = 3
 MAX_STRUCTURE = 24 * MAX_TENSORS
 """Brackets, commas and colons outside of strings: what bounds the parsed objects' memory."""
@@ -39,9 +40,11 @@ DTYPE_BITS = {
 PICKLE_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
-STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+STRING = re.compile(rb'"[^"]*"?')
 NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Also those that break lines or turn the direction of writing: names stand in messages."""
+SURROGATE = re.compile(r"[\ud800-\udfff]")
 CLIMBING = re.compile(r"(^|[/\\])\.\.([/\\]|$)")
 
 
@@ -83,26 +86,25 @@ def read_header(path: Path) -> Header:
     Raises:
         LoraFormatError: the file is missing, no safetensors file, or its header lies.
     """
-    if not path.is_file():
+    if not _is_file(path):
         raise LoraFormatError(
             f"There is no file {path.name}",
             expected="a LoRA file (.safetensors)",
             remedy="Check the name; the LoRA lists are read again when the page is reloaded",
         )
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        start = file.read(8)
-        _refuse_pickle(path, start)
-        length = int.from_bytes(start, "little")
-        if len(start) < 8 or length < 2:
-            _bad(path.name, f"is {size} bytes long and names a header of {length}")
-        if length > min(MAX_HEADER_BYTES, size - 8):
-            _bad(
-                path.name,
-                f"names a header of {length} bytes in a file of {size}",
-                f"at most {MAX_HEADER_BYTES} bytes, all of them in the file",
-            )
-        raw = file.read(length)
+    if path.suffix.lower() in PICKLE_SUFFIXES:
+        _refuse_pickle(path.name)
+    try:
+        size = path.stat().st_size
+        with open(path, "rb") as file:
+            length = _header_length(file.read(8), size, path.name)
+            raw = file.read(length)
+    except OSError as error:
+        raise LoraFormatError(
+            f"{path.name} cannot be read ({error.strerror})",
+            expected="a file that may be opened",
+            remedy="Look after its permissions and its disk",
+        ) from error
     return parse_header(raw, size - 8 - length, path.name)
 
 
@@ -117,15 +119,10 @@ def parse_header(raw: bytes, data_bytes: int, name: str) -> Header:
     Raises:
         LoraFormatError: anything is not as the format demands.
     """
+    if not raw.startswith(b"{"):
+        _bad(name, "has a header that is no JSON object")
     _check_structure(raw, name)
-    try:
-        parsed = json.loads(
-            raw.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_number
-        )
-    except (ValueError, RecursionError) as error:
-        _bad(name, f"has a header that is no plain JSON ({error})")
-    if not isinstance(parsed, dict):
-        _bad(name, f"has a header that is a {type(parsed).__name__}", "a JSON object")
+    parsed = _parse(raw, name)
     metadata = _metadata(parsed.pop("__metadata__", {}), name)
     if len(parsed) > MAX_TENSORS:
         _bad(name, f"names {len(parsed)} tensors", f"at most {MAX_TENSORS}")
@@ -134,21 +131,44 @@ def parse_header(raw: bytes, data_bytes: int, name: str) -> Header:
     return Header(entries=entries, metadata=metadata, data_bytes=data_bytes)
 
 
-def _refuse_pickle(path: Path, start: bytes) -> None:
-    if path.suffix.lower() in PICKLE_SUFFIXES or start.startswith(PICKLE_STARTS):
-        raise LoraFormatError(
-            f"{path.name} is a pickle file, which can run any program when it is opened",
-            expected="a .safetensors file",
-            remedy="Ask its maker for safetensors, or convert it where you trust it: "
-            "safetensors.torch.save_file(torch.load(FILE, weights_only=True), NEW_FILE)",
-        )
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _header_length(start: bytes, size: int, name: str) -> int:
+    """The length that a file's first bytes name, if it can be true."""
+    length = int.from_bytes(start, "little")
+    if len(start) == 8 and 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
+        return length
+    # Only now: a header of 640 bytes begins like a pickle, too.
+    if start.startswith(PICKLE_STARTS):
+        _refuse_pickle(name)
+    _bad(
+        name,
+        f"names a header of {length} bytes in a file of {size}",
+        f"at most {MAX_HEADER_BYTES} bytes, all of them in the file",
+    )
+
+
+def _refuse_pickle(name: str) -> NoReturn:
+    raise LoraFormatError(
+        f"{name} is a pickle file, which can run any program when it is opened",
+        expected="a .safetensors file",
+        remedy="Ask its maker for safetensors, or convert it where you trust it: "
+        "safetensors.torch.save_file(torch.load(FILE, weights_only=True), NEW_FILE)",
+    )
 
 
 def _check_structure(raw: bytes, name: str) -> None:
     """Bound nesting and the number of JSON values before they become objects."""
     if raw.count(b'"') + raw.count(b"\\") > MAX_QUOTES:
         _bad(name, "has a header of too many strings", f"at most {MAX_QUOTES // 2}")
-    outside = STRING.sub(b"", raw)
+    # Without escapes, each quote begins or ends a string. (A pattern that knows escapes takes
+    # quadratic time where the last string has no end.)
+    outside = STRING.sub(b"", raw.replace(b"\\\\", b"").replace(b'\\"', b""))
     if sum(outside.count(mark) for mark in b"[{]},:") > MAX_STRUCTURE:
         _bad(name, "has a header of too many parts", f"at most {MAX_TENSORS} tensors")
     depth = 0
@@ -158,17 +178,40 @@ def _check_structure(raw: bytes, name: str) -> None:
             _bad(name, f"has a header nested deeper than {MAX_DEPTH} levels")
 
 
+def _parse(raw: bytes, name: str) -> dict[str, Any]:
+    try:
+        found = json.loads(
+            raw.decode("utf-8"),
+            object_pairs_hook=_object,
+            parse_int=_size,
+            parse_float=_no_size,
+            parse_constant=_no_size,
+        )
+    except (ValueError, RecursionError) as error:
+        found = str(error)  # only its text: the error itself holds the whole header
+    if not isinstance(found, dict):
+        _bad(name, f"has a header that is no plain JSON ({found})")
+    return found
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        names = [key for key, _ in pairs]
-        double = sorted({key for key in names if names.count(key) > 1}) if len(names) < 99 else []
-        raise ValueError(f"a name stands there twice {shorten([ascii(key) for key in double])}")
+    value: dict[str, Any] = {}
+    for key, item in pairs:
+        if key in value:
+            raise ValueError(f"the name {key[:60]!a} stands there twice")
+        value[key] = item
     return value
 
 
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no JSON number")
+def _size(text: str) -> int:
+    """Sizes and offsets are all numbers that a header has; ``-0`` is none."""
+    if len(text) > MAX_DIGITS or text.startswith("-"):
+        _no_size(text)
+    return int(text)
+
+
+def _no_size(text: str) -> NoReturn:
+    raise ValueError(f"{text[:40]} is no size")
 
 
 def _metadata(value: Any, name: str) -> dict[str, str]:
@@ -186,13 +229,15 @@ def _entry(key: str, value: Any, name: str) -> TensorEntry:
         _bad(name, f"describes {key} incompletely", "dtype, shape and data_offsets")
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPE_BITS:
-        _bad(name, f"gives {key} the dtype {str(dtype)[:40]!r}", "one that safetensors knows")
+        shown = repr(dtype[:40]) if isinstance(dtype, str) else type(dtype).__name__
+        _bad(name, f"gives {key} the dtype {shown}", "one that safetensors knows")
     if not _is_sizes(shape) or len(shape) > MAX_DIMENSIONS:
         _bad(name, f"gives {key} an absurd shape", f"at most {MAX_DIMENSIONS} whole numbers")
     if not _is_sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         _bad(name, f"gives {key} absurd data_offsets", "[first byte, one past the last]")
-    count = math.prod(shape)
-    if count > MAX_ELEMENTS or count * DTYPE_BITS[dtype] != (offsets[1] - offsets[0]) * 8:
+    if math.prod(size or 1 for size in shape) > MAX_ELEMENTS:  # beside a 0, too
+        _bad(name, f"gives {key} an absurd shape", f"at most {MAX_ELEMENTS} elements")
+    if math.prod(shape) * DTYPE_BITS[dtype] != (offsets[1] - offsets[0]) * 8:
         _bad(name, f"gives {key} {offsets[1] - offsets[0]} bytes for shape {shape} in {dtype}")
     return TensorEntry(dtype, tuple(shape), offsets[0], offsets[1])
 
@@ -211,7 +256,7 @@ def _check_name(key: str, name: str) -> None:
 
 def _is_utf8(text: str) -> bool:
     """False for lone surrogates, which JSON can smuggle into a string."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    return not SURROGATE.search(text)
 
 
 def _is_sizes(value: Any) -> bool:

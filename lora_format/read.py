@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,10 +12,11 @@ from ..core.errors import LoraFormatError, shorten
 from .assemble import finish
 from .detect import Match, detect, match_table, wrong_base
 from .finding import ERROR, LEVELS, Finding
-from .format import formats_of
+from .format import Written, formats_of
 from .groups import Groups, group_keys
-from .ir import Layer, LoraFile
-from .scales import Scales, read_scales
+from .ir import Layer, LoraFile, Target
+from .kinds import foreign_kind
+from .scales import CONFIG_NAME, Scales, read_scales, scales_of
 from .table import ModuleTable
 from .tensors import TensorFile
 
@@ -44,6 +45,8 @@ class Reading:
         table: modules of the model it was read for.
         findings: from worst to least.
         scales: alphas outside of tensors.
+        keys: the file's keys by target and factor.
+        sizes: all tensors on the meta device.
     """
 
     path: Path
@@ -52,6 +55,8 @@ class Reading:
     table: ModuleTable
     findings: tuple[Finding, ...]
     scales: Scales = field(default_factory=Scales)
+    keys: Mapping[Target, Mapping[str, str]] = field(default_factory=dict)
+    sizes: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     @property
     def errors(self) -> list[Finding]:
@@ -59,20 +64,23 @@ class Reading:
         return [finding for finding in self.findings if finding.level == ERROR]
 
 
-class _Tensors(Mapping[str, torch.Tensor]):
-    """Real tensors by key, opened one by one."""
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where tensors come from: a file, or what was just made.
 
-    def __init__(self, file: TensorFile) -> None:
-        self._file = file
+    Attributes:
+        path: the file, or the one it shall become.
+        sizes: all tensors on the meta device.
+        tensors: real tensors by key, opened when asked for.
+        metadata: strings of the header.
+        scales: alphas outside of tensors.
+    """
 
-    def __getitem__(self, key: str) -> torch.Tensor:
-        return self._file.tensor(key)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._file.header.entries)
-
-    def __len__(self) -> int:
-        return len(self._file.header.entries)
+    path: Path
+    sizes: Mapping[str, torch.Tensor]
+    tensors: Mapping[str, torch.Tensor]
+    metadata: Mapping[str, str]
+    scales: Scales
 
 
 def read(path: Path, base: Base | None = None, adapter: str | None = None) -> Reading:
@@ -91,16 +99,56 @@ def read(path: Path, base: Base | None = None, adapter: str | None = None) -> Re
             adapters and none is chosen.
     """
     file = TensorFile(path)
-    groups = _choose(group_keys(file.header.entries), adapter, path.name)
-    sizes = file.shapes()
-    if base is not None:
-        match = match_table(groups, sizes, base.family, base.table)
-    elif not groups.modules and groups.embeddings:
-        return _only_embeddings(file, groups)
-    else:
-        match = detect(groups, sizes, path.name)
-    wrong = wrong_base(match, groups, sizes) if base is not None else None
-    return _reading(file, groups, match, [wrong] if wrong else [])
+    source = Source(
+        path=path,
+        sizes=file.shapes(),
+        tensors=file,
+        metadata=file.metadata,
+        scales=read_scales(path, file.metadata),
+    )
+    return read_source(source, base, adapter)
+
+
+def read_written(written: Written, path: Path, base: Base) -> LoraFile:
+    """The in-memory form of what a writer made, by the same reader as files.
+
+    Raises:
+        LoraFormatError: it cannot be read back whole.
+    """
+    source = Source(
+        path=path,
+        sizes={key: tensor.to("meta") for key, tensor in written.tensors.items()},
+        tensors=written.tensors,
+        metadata=written.metadata,
+        scales=scales_of(written.metadata, written.beside.get(CONFIG_NAME)),
+    )
+    reading = read_source(source, base)
+    if reading.errors:
+        raise LoraFormatError(
+            f"What was made of {path.name} cannot be read back: {reading.errors[0].text}",
+            expected="a file that is understood whole",
+            remedy="Please report this file; nothing was written",
+        )
+    return reading.lora
+
+
+def read_source(source: Source, base: Base | None, adapter: str | None = None) -> Reading:
+    """Read tensors from anywhere; see :func:`read`."""
+    kind = foreign_kind(source.sizes)
+    if kind is not None:
+        raise LoraFormatError(
+            f"{source.path.name} cannot be read as a LoRA. {kind.text}",
+            expected="a LoRA of a kind that can be converted",
+            remedy=kind.remedy,
+        )
+    groups = _choose(group_keys(source.sizes), adapter, source.path.name)
+    if base is None and not groups.modules and groups.embeddings:
+        return _only_embeddings(source, groups)
+    if base is None:
+        return _reading(source, groups, detect(groups, source.sizes, source.path.name), [])
+    match = match_table(groups, source.sizes, base.family, base.table)
+    wrong = wrong_base(match, groups, source.sizes)
+    return _reading(source, groups, match, [wrong] if wrong else [])
 
 
 def _choose(groups: Groups, adapter: str | None, name: str) -> Groups:
@@ -108,7 +156,7 @@ def _choose(groups: Groups, adapter: str | None, name: str) -> Groups:
     if adapter is None:
         if len(names) > 1:
             raise LoraFormatError(
-                f"{name} holds several adapters: {', '.join(names)}",
+                f"{name} holds several adapters: {shorten(names, 9)}",
                 expected="one adapter, or the name of one",
                 remedy=f"Choose one (--adapter {names[0]})",
             )
@@ -116,22 +164,18 @@ def _choose(groups: Groups, adapter: str | None, name: str) -> Groups:
     if adapter not in names:
         raise LoraFormatError(
             f"{name} has no adapter '{adapter}'",
-            expected=f"one of: {', '.join(names) or 'none; it names no adapters'}",
+            expected=f"one of: {shorten(names, 9) or 'none; it names no adapters'}",
             remedy="Choose one of these, or none",
         )
     kept = {place: group for place, group in groups.modules.items() if place[1] in ("", adapter)}
     return replace(groups, modules=kept)
 
 
-def _reading(
-    file: TensorFile, groups: Groups, match: Match, findings: list[Finding]
-) -> Reading:
-    scales = read_scales(file.path, file.metadata)
-    tensors = _Tensors(file)
+def _reading(source: Source, groups: Groups, match: Match, findings: list[Finding]) -> Reading:
     layers: list[Layer] = []
     findings = findings + match.misfits + match.findings
     for draft in match.drafts.values():
-        layer, faults = finish(draft, tensors, scales, match.table)
+        layer, faults = finish(draft, source.tensors, source.scales, match.table)
         findings += faults
         if not any(fault.level == ERROR for fault in faults):
             layers.append(layer)
@@ -139,44 +183,54 @@ def _reading(
     unknown |= dict.fromkeys(groups.unknown, "no known format ends a key like that")
     if unknown:
         findings.append(_unknown(unknown))
+    if source.scales.unread and any("alpha" not in draft.keys for draft in match.drafts.values()):
+        findings.append(_unread_patterns(source.scales.unread))
     lora = LoraFile(
         family=match.family,
         layers=tuple(layers),
-        metadata=dict(file.metadata),
-        embeddings=_embeddings(groups, tensors, file.path),
+        metadata=dict(source.metadata),
+        embeddings=_embeddings(source, groups),
         unknown=unknown,
     )
     return Reading(
-        path=file.path,
-        formats=tuple(item.title for item in formats_of(file.header.entries)),
+        path=source.path,
+        formats=tuple(item.title for item in formats_of(source.sizes)),
         lora=lora,
         table=match.table,
         findings=tuple(sorted(findings, key=lambda item: LEVELS.index(item.level))),
-        scales=scales,
+        scales=source.scales,
+        keys={target: draft.keys for (target, _), draft in match.drafts.items()},
+        sizes=source.sizes,
     )
 
 
-def _only_embeddings(file: TensorFile, groups: Groups) -> Reading:
+def _only_embeddings(source: Source, groups: Groups) -> Reading:
     lora = LoraFile(
         family="sdxl",
         layers=(),
-        metadata=dict(file.metadata),
-        embeddings=_embeddings(groups, _Tensors(file), file.path),
-        unknown={},
+        metadata=dict(source.metadata),
+        embeddings=_embeddings(source, groups),
     )
-    titles = tuple(item.title for item in formats_of(file.header.entries)) or ("embedding",)
+    titles = tuple(item.title for item in formats_of(source.sizes)) or ("embedding",)
     return Reading(
-        path=file.path, formats=titles, lora=lora, table=ModuleTable({}), findings=()
+        path=source.path, formats=titles, lora=lora, table=ModuleTable({}), findings=()
     )
 
 
-def _embeddings(
-    groups: Groups, tensors: Mapping[str, torch.Tensor], path: Path
-) -> dict[str, dict[str, torch.Tensor]]:
+def _embeddings(source: Source, groups: Groups) -> dict[str, dict[str, torch.Tensor]]:
     return {
-        trigger or path.stem: {part: tensors[key] for part, key in keys.items()}
+        trigger or source.path.stem: {part: source.tensors[key] for part, key in keys.items()}
         for trigger, keys in groups.embeddings.items()
     }
+
+
+def _unread_patterns(patterns: list[str]) -> Finding:
+    return Finding(
+        "alpha-pattern", ERROR,
+        f"The file's settings give alphas or ranks by regular expression ({shorten(patterns)}), "
+        "and a stranger's expressions are not run",
+        "Save the LoRA again with plain module names as patterns, or with alpha in the file",
+    )
 
 
 def _unknown(unknown: Mapping[str, str]) -> Finding:
@@ -185,6 +239,8 @@ def _unknown(unknown: Mapping[str, str]) -> Finding:
         reasons.setdefault(reason, []).append(key)
     text = "; ".join(f"{shorten(keys)} ({reason})" for reason, keys in reasons.items())
     return Finding(
-        "not-understood", ERROR, f"{len(unknown)} keys are not understood: {text}",
-        "Convert with --lossy to leave them out, or get the file in another format",
+        "not-understood", ERROR, f"{len(unknown)} of its keys are not understood, and ComfyUI's "
+        f"LoRA loader passes them over: {text}",
+        "Get the file in another format, or convert it with lossy on (--lossy), which leaves them "
+        "out",
     )

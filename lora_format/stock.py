@@ -1,20 +1,24 @@
 """What the stock loader of ComfyUI reads: the names that our files for it have.
 
 Every module is written in the family's own form (``Family.key_prefixes``), which loads whole. Parts
-of fused modules keep their split form where the loader reads parts, and are fused where not.
+of fused modules keep their split form where the loader reads parts, and are fused where not; their
+biases always, because the loader loses those. It breaks off at LoKr with Tucker's core, which is
+multiplied in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 
 from ..core.errors import LoraFormatError
+from .algorithms.lokr import without_core
 from .family import Family, families
 from .format import Written
 from .fuse import fuse_parts
 from .ir import Layer, LoraFile, Target
+from .stock_names import stock_names
 from .table import ModuleTable, flatten
 
 WITH_WEIGHT = ("lora_down", "lora_up", "lora_mid")
@@ -53,10 +57,11 @@ def write_stock(lora: LoraFile, table: ModuleTable) -> Written:
         LoraFormatError: two modules would share a key, or a layer cannot be named.
     """
     family = families()[lora.family]
-    layers = lora.layers if family.part_prefix else fuse_parts(lora.layers, table)
+    names = stock_names(family, table)
     tensors: dict[str, torch.Tensor] = {}
-    for layer in layers:
-        for key, tensor in _entries(layer, stock_name(layer.target, family, table)):
+    for layer in map(without_core, _readable_parts(lora.layers, family, table)):
+        name = _read_name(stock_name(layer.target, family, table), layer.target, names)
+        for key, tensor in _entries(layer, name):
             if key in tensors:
                 raise LoraFormatError(
                     f"Two layers share the key {key}",
@@ -65,6 +70,22 @@ def write_stock(lora: LoraFile, table: ModuleTable) -> Written:
                 )
             tensors[key] = tensor
     return Written(tensors)
+
+
+def _readable_parts(
+    layers: tuple[Layer, ...], family: Family, table: ModuleTable
+) -> tuple[Layer, ...]:
+    if family.part_prefix is None:
+        return fuse_parts(layers, table)
+    lost = [layer for layer in layers if layer.target.rows and layer.algorithm == "bias"]
+    return (*(layer for layer in layers if layer not in lost), *fuse_parts(lost, table))
+
+
+def _read_name(name: str, target: Target, names: Mapping[str, Target]) -> str:
+    """The usual name, or where the loader does not know it (norms of CLIP) another that it does."""
+    if name in names:
+        return name
+    return next((other for other, meant in names.items() if meant == target), name)
 
 
 def _entries(layer: Layer, name: str) -> Iterator[tuple[str, torch.Tensor]]:

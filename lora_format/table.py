@@ -48,6 +48,10 @@ class Network:
         """Diffusers' name of a target, if it has one."""
         return self._foreign.get(target)
 
+    def foreign_names(self) -> dict[str, Target]:
+        """All targets by the names that diffusers gives them."""
+        return {name: self._target(place) for name, place in self.aliases.items()}
+
     def parts(self, module_path: str) -> list[tuple[str, Target]]:
         """Diffusers' names of the parts of a fused module, in order of their rows."""
         return self._parts.get(module_path, [])

@@ -5,7 +5,7 @@ safetensors maps the file into memory, so a tensor costs nothing until its value
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ TORCH_DTYPES = {
 }
 
 
-class TensorFile:
-    """A safetensors file whose header was checked.
+class TensorFile(Mapping[str, torch.Tensor]):
+    """A safetensors file whose header was checked; its tensors by key.
 
     Args:
         path: the file.
@@ -56,7 +56,7 @@ class TensorFile:
             for key, entry in self.header.entries.items()
         }
 
-    def tensor(self, key: str) -> torch.Tensor:
+    def __getitem__(self, key: str) -> torch.Tensor:
         """One tensor; its memory is the file itself."""
         if self._file is None:
             from safetensors import safe_open
@@ -64,3 +64,9 @@ class TensorFile:
             self._file = safe_open(str(self.path), framework="pt", device="cpu")
         tensor: torch.Tensor = self._file.get_tensor(key)
         return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.header.entries)
+
+    def __len__(self) -> int:
+        return len(self.header.entries)

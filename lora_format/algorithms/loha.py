@@ -2,6 +2,9 @@
 
 ``ΔW = alpha / r · (w1_a @ w1_b) ⊙ (w2_a @ w2_b)``. With Tucker cores ``t1, t2`` of shape
 (r, r, kh, kw) the outer factors are (r, out) and (r, in).
+
+Without cores it is a plain product of inner size r²: row ``o`` of the left side holds all
+``w1_a[o, p] · w2_a[o, q]``, column ``i`` of the right side all ``w1_b[p, i] · w2_b[q, i]``.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from collections.abc import Mapping
 
 import torch
 
-from ..algorithm import Algorithm, check_sizes
+from ..algorithm import Algorithm, check_kernel, check_sizes, matrix, saves_memory
 from ..ir import Layer
 
 
@@ -37,6 +40,15 @@ class LoHa(Algorithm):
     def delta(self, layer: Layer, weight: torch.Tensor | None = None) -> torch.Tensor:
         return _half(layer, 1) * _half(layer, 2) * self.scale(layer)
 
+    def expanded(self, layer: Layer) -> tuple[torch.Tensor, torch.Tensor] | None:
+        rank = self.rank(layer)
+        if "hada_t1" in layer.factors or not saves_memory(rank**2, self.shape(layer)):
+            return None
+        first_a, first_b, second_a, second_b = (matrix(layer.factors[n]) for n in self.factors[:4])
+        left = (first_a.unsqueeze(2) * second_a.unsqueeze(1)).flatten(1)
+        right = (first_b.unsqueeze(1) * second_b.unsqueeze(0)).flatten(0, 1)
+        return left * self.scale(layer), right
+
 
 def _half_shape(layer: Layer, number: int) -> tuple[int, int]:
     a, b = layer.factors[f"hada_w{number}_a"], layer.factors[f"hada_w{number}_b"]
@@ -46,9 +58,10 @@ def _half_shape(layer: Layer, number: int) -> tuple[int, int]:
     if core is None:
         check_sizes(f"the second size of hada_w{number}_a", a.shape[1], b.shape[0])
         return int(a.shape[0]), int(b[0].numel())
+    check_kernel(f"hada_t{number}", core)
     check_sizes(f"the first size of hada_t{number}", core.shape[0], a.shape[0])
     check_sizes(f"the second size of hada_t{number}", core.shape[1], b.shape[0])
-    return int(a.shape[1]), int(b.shape[1] * core[0, 0].numel())
+    return int(a.shape[1]), int(b[0].numel() * core[0, 0].numel())
 
 
 def _half(layer: Layer, number: int) -> torch.Tensor:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import torch
 
-from ..algorithm import Algorithm, check_sizes, matrix
+from ..algorithm import Algorithm, check_kernel, check_sizes, matrix
 from ..ir import Layer
 
 
@@ -34,6 +34,7 @@ class Lora(Algorithm):
         rank, inputs = down.shape[0], down[0].numel()
         mid = layer.factors.get("lora_mid")
         if mid is not None:
+            check_kernel("lora_mid", mid)
             check_sizes("the second size of lora_mid", mid.shape[1], rank)
             rank, inputs = mid.shape[0], inputs * mid[0, 0].numel()
         check_sizes("the second size of lora_up", up[0].numel(), rank)

@@ -1,8 +1,9 @@
 """OFT and BOFT: the weight's outputs are rotated (arXiv 2306.07280, 2311.06243).
 
 ``Q = blocks − blocksᵀ``, ``R = (I + Q)(I − Q)⁻¹``, ``W' = rescale · Rᵀ W``. ``alpha`` is no scale
-but the largest norm that Q may have; 0 means no limit. OFT has blocks (n, b, b), BOFT (m, n, b, b):
-m such rotations, each over outputs shuffled like a butterfly.
+but the largest norm that Q may have; 0 means no limit. In files the limit is ``alpha · outputs``
+(LyCORIS, sd-scripts) or ``alpha`` (ComfyUI); the reader multiplies it in. OFT has blocks
+(n, b, b), BOFT (m, n, b, b): m such rotations, each over outputs shuffled like a butterfly.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 
 import torch
 
-from ..algorithm import Algorithm
+from ..algorithm import Algorithm, check_sizes
 from ..ir import Layer
 
 
@@ -36,7 +37,11 @@ class Oft(Algorithm):
         blocks = layer.factors["oft_blocks"]
         if blocks.ndim != self.dimensions or blocks.shape[-1] != blocks.shape[-2]:
             raise ValueError(f"oft_blocks has the shape {tuple(blocks.shape)}")
-        return int(blocks.shape[-3] * blocks.shape[-1]), -1
+        outputs = int(blocks.shape[-3] * blocks.shape[-1])
+        rescale = layer.factors.get("rescale")
+        if rescale is not None:
+            check_sizes("the number of rescale", rescale.numel(), outputs)
+        return outputs, -1
 
     def delta(self, layer: Layer, weight: torch.Tensor | None = None) -> torch.Tensor:
         assert weight is not None
@@ -52,12 +57,16 @@ class Oft(Algorithm):
         return torch.einsum("knm,knj->kmj", rotations, parts).flatten(0, 1)
 
 
+def limit_blocks(blocks: torch.Tensor, limit: float) -> torch.Tensor:
+    """Blocks whose Q has at most this norm; 0 for no limit."""
+    exact = blocks.to(torch.float64)
+    norm = float(torch.linalg.vector_norm(exact - exact.transpose(-1, -2)))
+    return (exact * (limit / norm)).to(blocks.dtype) if 0 < limit < norm else blocks
+
+
 def _rotations(layer: Layer) -> torch.Tensor:
-    blocks = layer.factors["oft_blocks"].to(torch.float64)
+    blocks = limit_blocks(layer.factors["oft_blocks"].to(torch.float64), layer.alpha or 0.0)
     skew = blocks - blocks.transpose(-1, -2)
-    limit, norm = layer.alpha or 0.0, float(torch.linalg.vector_norm(skew))
-    if 0 < limit < norm:
-        skew = skew * (limit / norm)
     identity = torch.eye(blocks.shape[-1], dtype=torch.float64)
     return (identity + skew) @ torch.linalg.inv(identity - skew)
 

@@ -21,6 +21,21 @@ FAMILY = Family(
         "t5xxl": T5Text(width=4096, layers=24, hidden=10240),
     },
     key_prefixes={"unet": "lora_unet_", "clip_l": "lora_te1_", "t5xxl": "lora_te2_"},
+    stock_forms={
+        "unet": (
+            "lora_unet_{own_flat}", "diffusion_model.{own}",
+            "transformer.{other}", "lycoris_{other_flat}",
+            "lora_transformer_{other_flat}", "{other}",
+        ),
+        "clip_l": (
+            "lora_te1_{layer_flat}", "lora_te_{layer_flat}", "text_encoder.{layer}",
+            "text_encoders.clip_l.transformer.{own}",
+        ),
+        "t5xxl": (
+            "lora_te2_{own_flat}", "lora_te3_{own_flat}",
+            "text_encoders.t5xxl.transformer.{own}", "text_encoders.transformer.{own}",
+        ),
+    },
     part_prefix="transformer.",
     diffusers_prefix="transformer.",
 )

@@ -21,5 +21,12 @@ FAMILY = Family(
     },
     # The stock loader takes q, k and v for equal thirds, which they are not here: fused only.
     key_prefixes={"unet": "lora_unet_", "gemma2_2b": "text_encoders.gemma2_2b.transformer."},
+    stock_forms={
+        "unet": ("lora_unet_{own_flat}", "diffusion_model.{own}"),
+        "gemma2_2b": (
+            "text_encoders.gemma2_2b.transformer.{own}", "text_encoders.transformer.{own}",
+            "lora_te_{other_flat}",
+        ),
+    },
     diffusers_prefix="transformer.",
 )

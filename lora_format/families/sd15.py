@@ -18,5 +18,15 @@ FAMILY = Family(
     ),
     text_encoders={"clip_l": ClipText(width=768, layers=12)},
     key_prefixes={"unet": "lora_unet_", "clip_l": "lora_te_"},
+    stock_forms={
+        "unet": (
+            "lora_unet_{own_flat}", "diffusion_model.{own}", "lora_unet_{other_flat}",
+            "lycoris_{other_flat}", "{processor}", "unet.{processor}",
+        ),
+        "clip_l": (
+            "lora_te_{layer_flat}", "lora_te1_{layer_flat}", "text_encoder.{layer}",
+            "text_encoders.clip_l.transformer.{own}",
+        ),
+    },
     diffusers_prefix="unet.",
 )

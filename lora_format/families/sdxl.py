@@ -21,6 +21,20 @@ FAMILY = Family(
         "clip_g": ClipText(width=1280, layers=32, projection=1280),
     },
     key_prefixes={"unet": "lora_unet_", "clip_l": "lora_te1_", "clip_g": "lora_te2_"},
+    stock_forms={
+        "unet": (
+            "lora_unet_{own_flat}", "diffusion_model.{own}", "lora_unet_{other_flat}",
+            "lycoris_{other_flat}", "{processor}", "unet.{processor}",
+        ),
+        "clip_l": (
+            "lora_te1_{layer_flat}", "lora_te_{layer_flat}", "text_encoder.{layer}",
+            "text_encoders.clip_l.transformer.{own}",
+        ),
+        "clip_g": (
+            "lora_te2_{layer_flat}", "lora_te2_{head_flat}", "text_encoder_2.{layer}",
+            "text_encoders.clip_g.transformer.{own}",
+        ),
+    },
     diffusers_prefix="unet.",
     # Every Linear inside the transformers: attention, feed-forward and the two projections.
     targets=(

@@ -20,6 +20,17 @@ FAMILY = Family(
         "qwen3_4b": DecoderText(width=2560, layers=36, query=4096, key=1024, hidden=9728)
     },
     key_prefixes={"unet": "diffusion_model.", "qwen3_4b": "text_encoders.qwen3_4b.transformer."},
+    stock_forms={
+        "unet": (
+            "lora_unet_{own_flat}", "diffusion_model.{own}",
+            "diffusion_model.{other}", "transformer.{other}",
+            "lycoris_{other_flat}", "{other}",
+        ),
+        "qwen3_4b": (
+            "text_encoders.qwen3_4b.transformer.{own}", "text_encoders.transformer.{own}",
+            "lora_te_{other_flat}",
+        ),
+    },
     part_prefix="diffusion_model.",
     diffusers_prefix="transformer.",
 )

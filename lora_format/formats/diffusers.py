@@ -20,7 +20,7 @@ FORMAT = Format(
     signature=(
         r"^(unet\.)?(down_blocks|mid_block|up_blocks)\..*(_lora\.(up|down)|\.lora\.(up|down)|"
         r"\.lora_[AB])(\.weight)?$|^unet\..*\.lora_[AB]\.weight$"
-        r"|^text_encoder(_\d)?\..*lora|^transformer\..*\.lora_[AB]\.weight$"
+        r"|^text_encoder(_\d)?\..*lora|^transformer\..*\.lora(_[AB]|\.(up|down))\.weight$"
     ),
     without=r"base_model\.model\.|\.lora_[AB]\.[^.]+\.weight$",
     prefixes=(

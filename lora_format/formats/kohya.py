@@ -17,7 +17,7 @@ FORMAT = Format(
         r"^lora_(te\d?_|unet_(input_blocks|middle_block|output_blocks|time_embed|label_emb|out_2|"
         r"double_blocks|single_blocks|layers_\d+_(attention_(qkv|out)|feed_forward|adaLN)))"
     ),
-    without=r"^lora_unet_(_|down_blocks|mid_block|up_blocks)|_attention_to_[qkvo]"
+    without=r"^lora_transformer_|^lora_unet_(_|down_blocks|mid_block|up_blocks)|_attention_to_[qkvo]"
     r"|\.(hada_|lokr_|oft_|lora_mid|[wb]_norm)|^(transformer|diffusion_model)\.",
     prefixes=(
         Prefix("lora_unet_", "unet"),

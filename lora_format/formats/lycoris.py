@@ -13,7 +13,8 @@ FORMAT = Format(
     title="LyCORIS",
     example="lora_unet_input_blocks_4_1_proj_in.hada_w1_a",
     signature=r"^lycoris_|\.(hada_|lokr_|oft_blocks$|oft_diag$|lora_mid|[wb]_norm$)",
-    prefixes=(Prefix("lycoris_", "unet"), Prefix("oft_unet_", "unet")),
+    without=r"^oft_unet_",
+    prefixes=(Prefix("lycoris_", "unet"),),
     suffixes=(
         Suffix(r"\.lora_mid\.weight", "lora_mid"),
         *(

@@ -1,0 +1,198 @@
+"""From any LoRA file to one that a given program loads whole, with the proof that it is the same.
+
+A conversion that would lose anything stops and says what, unless it is told to go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from ..core.errors import LoraFormatError
+from ..core.settings import setting, validate
+from .bake import WeightTable, bake_unreadable
+from .dtypes import DTYPES, KEEP, cast, limit_of
+from .foreign import fold_alpha
+from .format import Written, writer
+from .ir import Layer, LoraFile
+from .metadata import complete_metadata
+from .proof import Proof, prove
+from .published import file_sha256
+from .read import Base, Reading, read_written
+from .table import ModuleTable
+
+EMBEDDING_PARTS = ("clip_l", "clip_g")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertSettings:
+    """What to make of a file."""
+
+    to: str = setting(
+        "kohya",
+        doc="The format to write. kohya: for ComfyUI's LoRA loader and most programs. diffusers, "
+        "peft: for these libraries.",
+        choices=("kohya", "diffusers", "peft"),
+    )
+    dtype: str = setting(
+        KEEP, doc="Number format of the new file; keep leaves it as it is.", choices=(KEEP, *DTYPES)
+    )
+    fold_alpha: bool = setting(
+        False,
+        doc="Multiply each scale into the factors, for programs that look for no alpha. Costs a "
+        "rounding.",
+        advanced=True,
+    )
+    lossy: bool = setting(
+        False,
+        doc="Go on where something cannot be converted, and leave that out. Off, the conversion "
+        "stops and says what it is.",
+        advanced=True,
+    )
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """A converted LoRA, not yet written.
+
+    Attributes:
+        written: tensors by key, and what goes beside the file.
+        metadata: the header's strings.
+        lora: the in-memory form of what is written.
+        embeddings: bundled words, by trigger; each becomes a file.
+        proof: how far it is from the source.
+        left_out: what was lost, if that was allowed.
+    """
+
+    written: Written
+    metadata: Mapping[str, str]
+    lora: LoraFile
+    embeddings: Mapping[str, Mapping[str, torch.Tensor]]
+    proof: Proof
+    left_out: tuple[str, ...]
+
+
+def convert(
+    reading: Reading, settings: ConvertSettings, weights: WeightTable | None = None
+) -> Conversion:
+    """Convert a file that was read.
+
+    Args:
+        reading: the file.
+        settings: what to make of it.
+        weights: the base model's weights, for what can only be written with them.
+
+    Raises:
+        LoraFormatError: something would be lost, or the proof fails.
+    """
+    left_out = losses(reading, lossy=settings.lossy)
+    source = reading.lora
+    if not source.layers:
+        return _only_embeddings(reading, left_out)
+    if settings.to == "kohya":
+        source = replace(source, layers=bake_unreadable(source.layers, reading.table, weights))
+    lora = replace(source, layers=_changed(source.layers, settings))
+    written, back, proof = write_proven(
+        lora, reading.table, to=settings.to, source=source, name=reading.path.name
+    )
+    own = {
+        "kiln_converted_from": ", ".join(reading.formats) or "unknown",
+        "kiln_source_sha256": file_sha256(reading.path),
+        "kiln_source_name": reading.path.name,
+    }
+    return Conversion(
+        written=written,
+        metadata=complete_metadata(lora, written, own, title=reading.path.stem),
+        lora=back,
+        embeddings=readable_embeddings(reading.lora),
+        proof=proof,
+        left_out=tuple(left_out),
+    )
+
+
+def losses(reading: Reading, *, lossy: bool) -> list[str]:
+    """What of a file was not understood.
+
+    Raises:
+        LoraFormatError: there is something, and nothing may be lost.
+    """
+    left_out = [finding.text for finding in reading.errors]
+    if left_out and not lossy:
+        raise LoraFormatError(
+            f"{reading.path.name} cannot be converted whole: {left_out[0]}"
+            + (f" (and {len(left_out) - 1} more)" if len(left_out) > 1 else ""),
+            expected="a file of which every key is understood",
+            remedy="See what is the matter with it (inspect), or leave that out (--lossy)",
+        )
+    return left_out
+
+
+def write_proven(
+    lora: LoraFile, table: ModuleTable, *, to: str, source: LoraFile, name: str
+) -> tuple[Written, LoraFile, Proof]:
+    """Write, read back with the reader for files, and compare with the source.
+
+    Args:
+        lora: what to write.
+        table: modules of the model it is for.
+        to: the format.
+        source: what it must be equal to, up to the rounding of its numbers.
+        name: of the file, for messages.
+
+    Raises:
+        LoraFormatError: it cannot be written, or differs.
+    """
+    written = writer(to)(lora, table)
+    back = read_written(written, Path(name), Base(family=lora.family, table=table))
+    proof = prove(source, back, table)
+    module, error = proof.worst
+    limit = limit_of(lora.layers)
+    if error > limit:
+        raise LoraFormatError(
+            f"The converted {name} differs from its source by {error:.2g} in {module}",
+            expected=f"a relative difference of at most {limit:g}",
+            remedy="Please report this file; nothing was written",
+        )
+    return written, back, proof
+
+
+def _only_embeddings(reading: Reading, left_out: list[str]) -> Conversion:
+    if not reading.lora.embeddings:
+        raise LoraFormatError(
+            f"{reading.path.name} has no layer that can be converted",
+            expected="a LoRA",
+            remedy="See what is the matter with it (inspect)",
+        )
+    return Conversion(
+        written=Written({}), metadata={}, lora=reading.lora, proof=Proof({}),
+        embeddings=readable_embeddings(reading.lora), left_out=tuple(left_out),
+    )
+
+
+def _changed(layers: tuple[Layer, ...], settings: ConvertSettings) -> tuple[Layer, ...]:
+    if settings.fold_alpha:
+        layers = fold_alpha(layers)
+    if settings.dtype != KEEP:
+        layers = tuple(cast(layer, DTYPES[settings.dtype]) for layer in layers)
+    return layers
+
+
+def readable_embeddings(lora: LoraFile) -> dict[str, dict[str, torch.Tensor]]:
+    """Embeddings with the parts that ComfyUI reads; encoders' outputs (``_out``) it does not."""
+    return {
+        trigger: {name: tensor for name, tensor in parts.items() if name in EMBEDDING_PARTS}
+        for trigger, parts in lora.embeddings.items()
+    }
+
+
+def default_name(path: Path, to: str) -> str:
+    """Name of the converted file, beside its source."""
+    ending = "comfyui" if to == "kohya" else to
+    stem = path.stem.removesuffix("_comfyui")
+    return f"{stem}_{ending}.safetensors"
