@@ -1,0 +1,1 @@
+"""The commands of ``kiln.py``, one file each."""
