@@ -32,12 +32,16 @@ def _multiplies(device: torch.device, dtype: torch.dtype) -> bool:
         return False
 
 
+def comfyui_version() -> str:
+    """Version of the ComfyUI that runs; ``unknown`` where it does not say."""
+    return str(getattr(importlib.import_module("comfyui_version"), "__version__", "unknown"))
+
+
 def describe() -> dict[str, str]:
     """Versions and device, for ``run.json``."""
-    version = getattr(importlib.import_module("comfyui_version"), "__version__", "unknown")
     device = comfy.model_management.get_torch_device()
     return {
-        "comfyui": version,
+        "comfyui": comfyui_version(),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "system": platform.system(),

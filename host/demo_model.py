@@ -46,7 +46,7 @@ UNET_CONFIG: dict[str, Any] = {
     "transformer_depth_output": [0, 0, 1, 1, 1, 1],
     "transformer_depth_middle": 1,
     "num_heads": -1,
-    "num_head_channels": 32,
+    "num_head_channels": 64,
     "use_spatial_transformer": True,
     "use_linear_in_transformer": True,
     "legacy": False,
