@@ -23,8 +23,9 @@ LEANS_ON: dict[str, set[str]] = {
     "sweep": {"core", "lora_format"},
     "host": {"core", "dataset", "lora_format", "trainer", "sweep"},
     "nodes": {"core", "dataset", "lora_format", "trainer", "sweep", "host"},
+    "cli": {"core", "lora_format"},
 }
-COMFY_FREE = ("core", "dataset", "lora_format", "trainer", "sweep")
+COMFY_FREE = ("core", "dataset", "lora_format", "trainer", "sweep", "cli")
 HEAVY = ("diffusers", "peft", "accelerate", "transformers")
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "marshal", "shelve", "subprocess", "joblib"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "torch.load", "torch.save", "os.system", "os.popen"}

@@ -32,6 +32,7 @@ FAMILY = Family(
     ),
     text_encoders={},
     key_prefixes={"unet": "lora_unet_"},
+    stock_forms={"unet": ("lora_unet_{own_flat}",)},
     diffusers_prefix="unet.",
     targets=TARGETS,
     checkpointed=("BasicTransformerBlock", "ResnetBlock2D"),
