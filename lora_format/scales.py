@@ -152,8 +152,9 @@ def _patterns(value: Any) -> dict[str, Any]:
 
 
 def _plain(pattern: str) -> str:
-    start = AT_START if pattern.startswith(AT_START) else ""
-    return start + pattern[len(start):].lstrip("^").rstrip("$").replace("\\.", ".")
+    start = AT_START if pattern.startswith((AT_START, "^")) else ""
+    plain = pattern.removeprefix(AT_START).lstrip("^").rstrip("$")
+    return start + plain.replace("\\.", ".")
 
 
 def _nested(flat: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

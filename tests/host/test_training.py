@@ -101,6 +101,28 @@ def test_the_model_is_bit_identical_after_another_precision(
     assert demo.model.model.get_dtype_inference() == torch.float32
 
 
+def test_weights_that_ask_for_gradients_get_none(
+    demo: Any, train: Train, photograph: Photograph
+) -> None:
+    """ComfyUI 0.24, the oldest that is promised, leaves requires_grad on."""
+    warm_up(demo)
+    parameters = list(demo.model.model.diffusion_model.parameters())
+    plain = lora_of(train(steps=2))
+    with torch.inference_mode():
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+    try:
+        before = photograph(demo.model)
+        asking = lora_of(train(steps=2, run_name="asking"))
+        assert_unchanged(before, photograph(demo.model))
+    finally:
+        with torch.inference_mode():
+            for parameter in parameters:
+                parameter.requires_grad_(False)
+    assert all(parameter.grad is None for parameter in parameters)
+    assert all(torch.equal(plain[name], asking[name]) for name in plain)
+
+
 def test_training_on_a_model_with_a_patch_of_its_own(
     demo: Any, train: Train, photograph: Photograph
 ) -> None:

@@ -232,25 +232,26 @@ HOSTILE["number_minus_zero_as_offset"] = _is(
     file_bytes(b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[-0,4]}}')
 )
 
-# Several tensors that do not lie one behind the other.
+# Several tensors that do not lie one behind the other: bytes of data, and each one's place.
+LAYOUTS: dict[str, tuple[int, list[tuple[int, int]]]] = {
+    "the_same_bytes_twice": (4, [(0, 4), (0, 4)]),
+    "overlap": (12, [(0, 8), (4, 12)]),
+    "one_inside_the_other": (12, [(0, 12), (4, 8)]),
+    "hole_in_front": (8, [(4, 8)]),
+    "hole_between": (12, [(0, 4), (8, 12)]),
+    "hole_at_the_end": (12, [(0, 4), (4, 8)]),
+    "last_one_reaches_out": (8, [(0, 4), (4, 12)]),
+    "nothing_in_a_hole": (8, [(0, 4), (6, 6)]),
+    "nothing_inside_another": (8, [(0, 8), (4, 4)]),
+    "nothing_behind_the_end": (4, [(0, 4), (8, 8)]),
+}
 HOSTILE |= {
     f"layout_{name}": _is(file_bytes(
-        {key: entry(data_offsets=place, shape=[(place[1] - place[0]) // 4])
-         for key, place in zip("abcdef", cast("list[list[int]]", places), strict=False)},
+        {f"t{number}": entry(data_offsets=[start, stop], shape=[(stop - start) // 4])
+         for number, (start, stop) in enumerate(layout)},
         bytes(size),
     ))
-    for name, (size, *places) in {
-        "the_same_bytes_twice": (4, [0, 4], [0, 4]),
-        "overlap": (12, [0, 8], [4, 12]),
-        "one_inside_the_other": (12, [0, 12], [4, 8]),
-        "hole_in_front": (8, [4, 8]),
-        "hole_between": (12, [0, 4], [8, 12]),
-        "hole_at_the_end": (12, [0, 4], [4, 8]),
-        "last_one_reaches_out": (8, [0, 4], [4, 12]),
-        "nothing_in_a_hole": (8, [0, 4], [6, 6]),
-        "nothing_inside_another": (8, [0, 8], [4, 4]),
-        "nothing_behind_the_end": (4, [0, 4], [8, 8]),
-    }.items()
+    for name, (size, layout) in LAYOUTS.items()
 }
 
 # Names that do harm where they are printed, or taken for paths.
