@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import tracemalloc
 from typing import Any
 
 import pytest
@@ -63,31 +62,25 @@ def test_settings_that_are_none(text: str) -> None:
     assert not scales_of({METADATA_KEY: text}, None).known
 
 
-def test_large_settings_take_little_time_and_memory() -> None:
-    patterns = json.dumps({"unet.alpha_pattern": {f"x{n}": 1 for n in range(250_000)}})
-    large = {
-        "patterns": patterns,
-        "expressions": patterns.replace("x", "(x)*"),
-        "prefixes": json.dumps({f"p{number}.r": 1 for number in range(250_000)}),
-        "lists": '{"unet.alpha_pattern":[' + "[]," * 1_390_000 + "[]]}",
-        "more_than_the_limit": "{" + " " * (5 << 20) + "}",
-    }
-    for name, text in large.items():
-        tracemalloc.start()
-        scales = scales_of({METADATA_KEY: text}, None)
-        for number in range(100):
-            scales.alpha(f"unet.blocks.{number}.proj", 4)
-        assert len(str(scales.unread[:3])) < 400
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert peak < 256 << 20, name
+PATTERNS = json.dumps({"unet.alpha_pattern": {f"x{number}": 1 for number in range(200_000)}})
+LARGE = {
+    "patterns": PATTERNS,
+    "expressions": PATTERNS.replace("x", "x*"),
+    "prefixes": json.dumps({f"p{number}.r": 1 for number in range(250_000)}),
+    "more_than_the_limit": '{"unet.lora_alpha": 1' + " " * (5 << 20) + "}",
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_large_settings_take_little_time(name: str) -> None:
     start = time.process_time()
-    scales = scales_of({METADATA_KEY: patterns}, None)
-    for number in range(3000):
-        scales.alpha(f"unet.blocks.{number}.proj", 4)
+    scales = scales_of({METADATA_KEY: LARGE[name]}, None)
+    for number in range(2000):
+        assert scales.alpha(f"unet.blocks.{number}.proj", 4) == 4
+    assert len(str(scales.unread[:3])) < 400
     assert time.process_time() - start < 1
 
 
 def test_messages_show_no_control_characters() -> None:
-    scales = scales_of({METADATA_KEY: json.dumps({"unet.alpha_pattern": {"\x1b[2J(a|b)": 1}})}, None)
-    assert scales.unread == ["?[2J(a|b)"]
+    text = json.dumps({"unet.alpha_pattern": {"\x1b[2J(a|b)": 1}})
+    assert scales_of({METADATA_KEY: text}, None).unread == ["?[2J(a|b)"]
