@@ -82,7 +82,8 @@ def _run(arguments: argparse.Namespace) -> int:
     else:
         for report in reports:
             _show(report)
-    return 1 if any(report.get("error") or report.get("left_out") for report in reports) else 0
+    lost = ("error", "left_out", "unread")
+    return 1 if any(report.get(name) for report in reports for name in lost) else 0
 
 
 def _is_output(name: str) -> bool:
@@ -111,6 +112,7 @@ def _report(reading: Reading, conversion: Conversion, saved: Saved) -> dict[str,
         "worst_module": module,
         "findings": [finding.text for finding in reading.findings if finding.level != "error"],
         "left_out": list(conversion.left_out),
+        "unread": list(conversion.unread),
     }
 
 
@@ -124,6 +126,8 @@ def _show(report: dict[str, Any]) -> None:
         print(f"  note     {text}")
     for text in report["left_out"]:
         print(f"  LEFT OUT {text}")
+    for key in report["unread"]:
+        print(f"  NOT READ by ComfyUI: {key}")
     if report["written"]:
         print(f"  written  {report['written']}")
         error = "no number" if report["worst_error"] is None else f"{report['worst_error']:.1e}"

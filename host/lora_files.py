@@ -67,4 +67,5 @@ def _told(reading: Reading, conversion: Conversion, saved: Saved, name: str) -> 
     lines += [f"Trained words: embedding:{path.stem}" for path in saved.embeddings]
     lines += [f"Note: {finding.text}" for finding in reading.findings if finding.level != "error"]
     lines += [f"LEFT OUT: {text}" for text in conversion.left_out]
+    lines += [f"NOT READ by the LoRA loader: {key}" for key in conversion.unread]
     return "\n".join(lines)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import torch
 
-from ..core.errors import LoraFormatError
+from ..core.errors import LoraFormatError, shorten
 from ..core.settings import setting, validate
 from .bake import WeightTable, bake_unreadable
 from .dtypes import DTYPES, KEEP, cast, limit_of
+from .family import families
 from .foreign import fold_alpha
 from .format import Written, writer
 from .ir import Layer, LoraFile
@@ -22,6 +23,7 @@ from .metadata import complete_metadata
 from .proof import Proof, prove
 from .published import file_sha256
 from .read import Base, Reading, read_written
+from .stock_names import stock_names, unread_keys
 from .table import ModuleTable
 
 EMBEDDING_PARTS = ("clip_l", "clip_g")
@@ -68,6 +70,7 @@ class Conversion:
         embeddings: bundled words, by trigger; each becomes a file.
         proof: how far it is from the source.
         left_out: what was lost, if that was allowed.
+        unread: keys that the stock loader would not match; empty unless that was allowed.
     """
 
     written: Written
@@ -76,6 +79,7 @@ class Conversion:
     embeddings: Mapping[str, Mapping[str, torch.Tensor]]
     proof: Proof
     left_out: tuple[str, ...]
+    unread: tuple[str, ...] = ()
 
 
 def convert(
@@ -101,6 +105,14 @@ def convert(
     written, back, proof = write_proven(
         lora, reading.table, to=settings.to, source=source, name=reading.path.name
     )
+    unread = _unread(lora, written, reading) if settings.to == "kohya" else []
+    if unread and not settings.lossy:
+        raise LoraFormatError(
+            f"ComfyUI's LoRA loader would pass over {len(unread)} keys of what was made of "
+            f"{reading.path.name}: {shorten(unread)}",
+            expected="keys that it reads, every one",
+            remedy="Leave these layers out (--lossy), or please report this file",
+        )
     own = {
         "kiln_converted_from": ", ".join(reading.formats) or "unknown",
         "kiln_source_sha256": file_sha256(reading.path),
@@ -113,7 +125,13 @@ def convert(
         embeddings=readable_embeddings(reading.lora),
         proof=proof,
         left_out=tuple(left_out),
+        unread=tuple(unread),
     )
+
+
+def _unread(lora: LoraFile, written: Written, reading: Reading) -> list[str]:
+    """Keys that the stock loader would not match."""
+    return unread_keys(written.tensors, stock_names(families()[lora.family], reading.table))
 
 
 def losses(reading: Reading, *, lossy: bool) -> list[str]:
