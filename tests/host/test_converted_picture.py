@@ -116,6 +116,8 @@ def loaded(model: Any, path: Path) -> Any:
 def test_a_diffusers_lora_does_nothing_until_it_is_converted(
     demo: Any, diffusers_unet: Any, tmp_path: Path
 ) -> None:
+    import comfy.model_management
+
     from lora_kiln.host.base import connected_base
     from lora_kiln.host.sweeping import relative_difference
     from lora_kiln.lora_format.convert import ConvertSettings, convert
@@ -140,6 +142,7 @@ def test_a_diffusers_lora_does_nothing_until_it_is_converted(
         reference = draw(with_unet(demo.model, diffusers_unet), demo.clip)
         converted = draw(loaded(demo.model, saved.path), demo.clip)
         before = draw(ignored, demo.clip)
+        comfy.model_management.load_models_gpu([demo.model])  # as it was, for other tests
     # Attention is passed over, and with it most of the effect: what little is read, is too weak.
     assert relative_difference(before, reference) > 0.05
     assert relative_difference(converted, reference) <= 1e-4

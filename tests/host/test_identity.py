@@ -94,8 +94,10 @@ def test_merged_patches_do_not_change_what_it_is(demo: Any, of: Callable[[Any], 
     from lora_kiln.host import identity
 
     plain, key = of(demo.model), first_key(demo.model)
-    before = demo.model.model.state_dict()[key].clone()
     with torch.inference_mode():
+        # Another test may have left another clone's patches on it.
+        comfy.model_management.load_models_gpu([demo.model])
+        before = demo.model.model.state_dict()[key].clone()
         comfy.model_management.load_models_gpu([patched(demo.model, value=3.0)])
         merged = demo.model.model.state_dict()[key].clone()
         identity._TENSOR_HASHES.clear()
