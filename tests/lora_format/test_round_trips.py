@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from lora_kiln.core import atomic
 from lora_kiln.core.errors import LoraFormatError
 from lora_kiln.lora_format.algorithm import algorithm_of
+from lora_kiln.lora_format.algorithms.lokr import without_core
 from lora_kiln.lora_format.dtypes import limit_of
 from lora_kiln.lora_format.family import table_of
 from lora_kiln.lora_format.foreign import fold_alpha
@@ -48,7 +49,9 @@ def test_kohya(family: str, data: st.DataObject, tmp_path: Path) -> None:
         layer.target.module_path for layer in lora.layers
         if layer.algorithm == "bias" and layer.target.rows
     }
-    assert_equal(_rest(lora, fused), _rest(back, fused))
+    # The stock loader breaks off at LoKr with a core; the writer multiplies it in.
+    wanted = replace(lora, layers=tuple(map(without_core, lora.layers)))
+    assert_equal(_rest(wanted, fused), _rest(back, fused))
     assert_same_changes(_biases(lora, fused), _biases(back, fused))
 
 
