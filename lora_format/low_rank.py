@@ -14,7 +14,7 @@ import torch
 
 from ..core.errors import LoraFormatError
 from .algorithm import algorithm_of
-from .dtypes import cast
+from .dtypes import cast, is_finite
 from .ir import Layer, Target, lora_layer
 from .proof import Pair
 
@@ -215,7 +215,7 @@ def check_finite(layer: Layer) -> None:
         LoraFormatError: names the factor.
     """
     for name, factor in layer.factors.items():
-        if not bool(factor.to(torch.float32).isfinite().all()):
+        if not is_finite(factor):
             raise LoraFormatError(
                 f"{layer.target} has values in {name} that are no numbers",
                 expected="finite factors",
