@@ -11,22 +11,12 @@ from comfy_api.latest import io
 from ..lora_format.extract import ExtractSettings
 from ..lora_format.merge import MergeSettings
 from ..lora_format.resize import ResizeSettings
-from .files import CATEGORY, file_stamp, lora_input, model_inputs
+from .files import CATEGORY, file_outputs, file_stamp, lora_input, model_inputs
 from .inputs import inputs_of
 
 NONE = "none"
 MOST_LORAS, FEWEST_LORAS = 4, 2
 LARGEST_WEIGHT, WEIGHT_STEP = 100.0, 0.05
-
-
-def _outputs(report: str) -> list[io.Output]:
-    return [
-        io.AnyType.Output(
-            display_name="lora_name",
-            tooltip="The new file's name: connect it to the lora_name of the stock loader.",
-        ),
-        io.String.Output(display_name="report", tooltip=report),
-    ]
 
 
 def _name_input(default: str) -> io.Input:
@@ -103,7 +93,7 @@ class KilnMergeLoras(io.ComfyNode):
                 *_part_inputs(), _name_input("merged"), *inputs_of(MergeSettings),
                 *_text_inputs(), *model_inputs(),
             ],
-            outputs=_outputs("How near the new file is to the sum."),
+            outputs=file_outputs("How near the new file is to the sum."),
             hidden=[io.Hidden.unique_id],
             is_output_node=True,
         )
@@ -154,7 +144,7 @@ class KilnResizeLora(io.ComfyNode):
             "plain LoRA.",
             search_aliases=["lora rank", "svd", "shrink lora", "dynamic rank"],
             inputs=[lora_input(), *inputs_of(ResizeSettings), *model_inputs()],
-            outputs=_outputs("How much of each layer is kept, and the sizes."),
+            outputs=file_outputs("How much of each layer is kept, and the sizes."),
             hidden=[io.Hidden.unique_id],
             is_output_node=True,
         )
@@ -213,7 +203,7 @@ class KilnExtractLora(io.ComfyNode):
                     "clip_original", optional=True, tooltip="Text encoders of the original model."
                 ),
             ],
-            outputs=_outputs("How much of each layer's difference is kept."),
+            outputs=file_outputs("How much of each layer's difference is kept."),
             hidden=[io.Hidden.unique_id],
             is_output_node=True,
         )

@@ -48,6 +48,17 @@ def adapter_input() -> io.Input:
     )
 
 
+def file_outputs(report: str) -> list[io.Output]:
+    """The new file's name, and what was done; ``report`` is the tooltip of the latter."""
+    return [
+        io.AnyType.Output(
+            display_name="lora_name",
+            tooltip="The new file's name: connect it to the lora_name of the stock loader.",
+        ),
+        io.String.Output(display_name="report", tooltip=report),
+    ]
+
+
 def file_stamp(lora_name: str | None) -> str:
     """Changes when the file does; a linked name comes with what made it."""
     if lora_name is None:
@@ -79,13 +90,7 @@ class KilnConvertLora(io.ComfyNode):
             inputs=[
                 lora_input(), *inputs_of(ConvertSettings), *model_inputs(), adapter_input(),
             ],
-            outputs=[
-                io.AnyType.Output(
-                    display_name="lora_name",
-                    tooltip="The new file's name: connect it to the lora_name of the stock loader.",
-                ),
-                io.String.Output(display_name="report", tooltip="What was done, and the proof."),
-            ],
+            outputs=file_outputs("What was done, and the proof."),
             hidden=[io.Hidden.unique_id],
             is_output_node=True,
         )
