@@ -36,11 +36,14 @@ def run_kiln(model: Any, steps: int) -> None:
     from lora_kiln.core.protocols import ImageGeometry, TextEmbedding
     from lora_kiln.dataset.prepare import TrainingItem
     from lora_kiln.host.model import ComfyDenoiser, family_of
-    from lora_kiln.trainer.adapter import LoraAdapter, find_targets
+    from lora_kiln.trainer.adapter import LoraAdapter
+    from lora_kiln.trainer.adapter_settings import AdapterSettings
     from lora_kiln.trainer.batches import Sample
     from lora_kiln.trainer.config import TrainSettings
     from lora_kiln.trainer.frozen import attach_frozen
-    from lora_kiln.trainer.objective import objective_for
+    from lora_kiln.trainer.objective_settings import ObjectiveSettings
+    from lora_kiln.trainer.parts import choose_parts
+    from lora_kiln.trainer.recipe import make_recipe
     from lora_kiln.trainer.schedule import make_optimizer
     from lora_kiln.trainer.step import StepRunner
 
@@ -56,22 +59,26 @@ def run_kiln(model: Any, steps: int) -> None:
     item = TrainingItem("one", latent[0], geometry, embedding, "", 1.0)
     with torch.inference_mode(False), torch.enable_grad(), Attachment() as beside:
         denoiser = ComfyDenoiser(model, "fp32")
-        targets = find_targets(denoiser, family_of(model))
-        adapter = LoraAdapter(
-            targets, denoiser.weights, rank=RANK, alpha=RANK, seed=0, device=denoiser.device
+        family = family_of(model)
+        assert family.training is not None
+        parts = choose_parts(
+            denoiser.modules(), family, AdapterSettings(), rank=RANK, alpha=RANK
         )
+        adapter = LoraAdapter(parts, denoiser.weights, seed=0, device=denoiser.device)
         adapter.attach(beside)
         settings = TrainSettings(run_name="benchmark", learning_rate=5e-4)
-        optimizer = make_optimizer(adapter.parameters(), settings)
+        optimizer = make_optimizer(adapter.groups(), settings)
         runner = StepRunner(
             denoiser=denoiser,
-            objective=objective_for(denoiser.sampling.prediction),
+            recipe=make_recipe(
+                ObjectiveSettings(), denoiser.sampling, family.training.variants["base"], 2
+            ),
             items=[item],
             conds=[denoiser.condition(embedding, geometry, latent)],
             seed=0,
             microbatch_limit=1,
         )
-        targeted = set(map(id, targets.values()))
+        targeted = {id(part.module) for part in parts.values()}
         others = [m for m in denoiser.modules().values() if id(m) not in targeted]
         shape = tuple(latent.shape)
         with denoiser.loaded(shape, recompute=False), Attachment() as attachment:

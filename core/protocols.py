@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from PIL import Image
 from torch import nn
 
-Cond = Mapping[str, torch.Tensor]
-"""What the network is conditioned on, one entry per network argument, batch dimension 1."""
+Cond = Mapping[str, Any]
+"""What the network is conditioned on, one entry per network argument: tensors with a batch
+dimension of 1, and plain numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,15 +52,29 @@ class TextEmbedding:
 
 
 class SamplingLaw(Protocol):
-    """The noise schedule of the loaded model."""
+    """The noise schedule of the loaded model. Time runs from 0, clean, to 1, pure noise."""
 
-    prediction: str
-    """What the network outputs: ``eps``, ``v``, ``flow`` or ``edm``."""
-    timestep_count: int
-    """Number of training timesteps, 1000 for SDXL."""
+    @property
+    def prediction(self) -> str:
+        """What the network outputs: ``eps``, ``v``, ``flow`` or ``edm``."""
 
-    def sigma(self, timestep: torch.Tensor) -> torch.Tensor:
-        """Noise level, dimensionless, of integer timesteps; (B,) -> (B,)."""
+    @property
+    def sigma_data(self) -> float:
+        """Standard deviation of the data that the network expects."""
+
+    @property
+    def zero_terminal(self) -> bool:
+        """Whether time 1 is pure noise, with nothing of the picture left."""
+
+    @property
+    def shift(self) -> float | None:
+        """How far a flow model's own sampler moves its levels; None for other models."""
+
+    def sigma(self, time: torch.Tensor) -> torch.Tensor:
+        """Noise level, dimensionless; (B,) in 0..1 -> (B,) float64 on the CPU."""
+
+    def time(self, sigma: torch.Tensor) -> torch.Tensor:
+        """The inverse; (B,) -> (B,) in 0..1, float64 on the CPU."""
 
     def noisy(
         self, sigma: torch.Tensor, noise: torch.Tensor, latent: torch.Tensor

@@ -94,7 +94,7 @@ def _finish(hasher: Hasher) -> Identity:
 
 
 def _weights_hash(patcher: comfy.model_patcher.ModelPatcher) -> str:
-    files = _source_files(patcher)
+    files = source_files(patcher)
     if files:
         parts = [remembered_file_hash(path) for path in files]
         parts.append(str(next(iter(patcher.model.parameters())).dtype))
@@ -105,7 +105,7 @@ def _weights_hash(patcher: comfy.model_patcher.ModelPatcher) -> str:
     return _TENSOR_HASHES[model]
 
 
-def _source_files(patcher: comfy.model_patcher.ModelPatcher) -> list[Path]:
+def source_files(patcher: comfy.model_patcher.ModelPatcher) -> list[Path]:
     """The files a stock loader read this from, or nothing."""
     factory = getattr(patcher, "cached_patcher_init", None)
     if not factory or getattr(factory[0], "__module__", "") != _FILE_LOADERS or not factory[1]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from inspect import signature
@@ -16,18 +15,19 @@ import torch
 from torch import nn
 
 from ..core.attach import Attachment, autograd_alias
-from ..core.errors import HostError
+from ..core.errors import HostError, LoraFormatError
 from ..core.protocols import Cond, ImageGeometry, TextEmbedding
-from ..lora_format.family import Family, family_of_class
+from ..lora_format.base import family_of_shapes
+from ..lora_format.family import Family, families
 from ..trainer.frozen import is_foldable
+from .base import module_shapes
+from .cond_batches import CondBatches
 from .identity import compute_dtype_of
 from .norms import attach_norms
+from .sampling_law import law_of
 from .weights import ComfyWeights
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-PREDICTIONS = {"EPS": "eps", "V_PREDICTION": "v", "EDM": "edm", "CONST": "flow"}
-OTHER_PREDICTIONS = ("X0", "IMG_TO_IMG", "IMG_TO_IMG_FLOW", "LCM", "COSMOS_RFLOW")
-"""Classes of the host that stand before one of the above in the line of descent, and differ."""
 
 MEMORY_KEPT, MEMORY_RECOMPUTED = 50.0, 8.0
 """Memory of a training pass over the host's estimate for a sampling step of the same size."""
@@ -39,28 +39,25 @@ def family_of(patcher: comfy.model_patcher.ModelPatcher) -> Family:
     Raises:
         HostError: it is of no family that can be trained.
     """
-    return family_of_class(kind.__name__ for kind in type(patcher.model).__mro__)
+    network = patcher.model.diffusion_model
+    trainable = [family for family in families().values() if family.training]
+    known = ", ".join(sorted(family.title for family in trainable))
+    try:
+        family = family_of_shapes(module_shapes(network), "The connected model")
+    except LoraFormatError as error:
+        raise _unknown(patcher, known) from error
+    if family.training is None or family.training.network_class != type(network).__name__:
+        raise _unknown(patcher, known)
+    return family
 
 
-class ComfySamplingLaw:
-    """The noise schedule of a loaded model; fulfils ``core.protocols.SamplingLaw``."""
-
-    def __init__(self, sampling: Any) -> None:
-        self._sampling = sampling
-        self.prediction = prediction_of(sampling)
-        self.timestep_count = int(getattr(sampling, "num_timesteps", 1000))
-
-    def sigma(self, timestep: torch.Tensor) -> torch.Tensor:
-        """Noise level of integer timesteps; (B,) -> (B,)."""
-        sigma: torch.Tensor = self._sampling.sigma(timestep)
-        return sigma.to(device=timestep.device, dtype=torch.float32).clone()
-
-    def noisy(
-        self, sigma: torch.Tensor, noise: torch.Tensor, latent: torch.Tensor
-    ) -> torch.Tensor:
-        """The model's own mixture of noise and picture."""
-        mixed: torch.Tensor = self._sampling.noise_scaling(sigma, noise, latent)
-        return mixed
+def _unknown(patcher: comfy.model_patcher.ModelPatcher, known: str) -> HostError:
+    config = type(getattr(patcher.model, "model_config", patcher.model)).__name__
+    return HostError(
+        f"The connected model is a '{config}'",
+        expected=f"a model of a family that LoRA Kiln can train: {known}",
+        remedy="Connect a checkpoint of one of these families to the model input",
+    )
 
 
 class ComfyDenoiser:
@@ -72,16 +69,25 @@ class ComfyDenoiser:
     Args:
         patcher: the MODEL as the graph hands it over.
         precision: ``fp32``, ``bf16`` or ``fp16``.
+        guidance: what a network that takes guidance as an input is told; None for the host's own.
     """
 
-    def __init__(self, patcher: comfy.model_patcher.ModelPatcher, precision: str) -> None:
+    def __init__(
+        self,
+        patcher: comfy.model_patcher.ModelPatcher,
+        precision: str,
+        *,
+        guidance: float | None = None,
+    ) -> None:
         self.patcher = patcher.clone()
         self.model: comfy.model_base.BaseModel = self.patcher.model
         self.family = family_of(patcher).name
         self.device: torch.device = self.patcher.load_device
         self.compute_dtype = DTYPES[precision]
         self.weights = ComfyWeights()
-        self.sampling = ComfySamplingLaw(self.patcher.get_model_object("model_sampling"))
+        self.guidance = guidance
+        self.sampling = law_of(self.patcher.get_model_object("model_sampling"))
+        self._batches = CondBatches(self.model.diffusion_model)
         self._changed_dtype = compute_dtype_of(patcher) != self.compute_dtype
         if self._changed_dtype:
             self.patcher.set_model_compute_dtype(self.compute_dtype)
@@ -124,6 +130,8 @@ class ComfyDenoiser:
             attachment.on_restore(self.patcher.cleanup)
             attach_norms(attachment, self.model.diffusion_model, self.weights)
             self._alias_small_parameters(attachment)
+            if self._batches.padding is not None:
+                self._batches.padding.attach(attachment)
             yield
 
     def release(self) -> None:
@@ -149,6 +157,7 @@ class ComfyDenoiser:
         self, text: TextEmbedding, geometry: ImageGeometry, latent: torch.Tensor
     ) -> Cond:
         """The family's own conditioning, with the picture's true size and crop."""
+        told = {} if self.guidance is None else {"guidance": self.guidance}
         conds = self.model.extra_conds(
             cross_attn=text.tokens.to(self.device),
             pooled_output=None if text.pooled is None else text.pooled.to(self.device),
@@ -161,24 +170,37 @@ class ComfyDenoiser:
             noise=latent.to(self.device),
             device=self.device,
             **text.extras,
+            **told,
         )
-        made = {
-            name: cond.process_cond(batch_size=1, area=None, device=self.device).cond
-            for name, cond in conds.items()
-        }
-        # Kept on the CPU: many long captions would fill the device.
-        return {name: value.cpu().clone() for name, value in made.items()}
+        return self._batches.single(
+            {
+                name: cond.process_cond(batch_size=1, area=None, device=self.device)
+                for name, cond in conds.items()
+            }
+        )
 
     def predict(
         self, noisy: torch.Tensor, sigma: torch.Tensor, conds: Sequence[Cond]
     ) -> torch.Tensor:
         """Denoised latents from the host's own ``apply_model``."""
-        batch = {
-            name: _stack([cond[name] for cond in conds]).to(self.device) for name in conds[0]
-        }
-        denoised: torch.Tensor = self.model.apply_model(
-            noisy, sigma, transformer_options=dict(self._options), **batch
-        )
+        groups = self._batches.groups(conds)
+        if len(groups) == 1:
+            return self._predict(noisy, sigma, conds)
+        parts = [
+            self._predict(noisy[group], sigma[group], [conds[place] for place in group])
+            for group in groups
+        ]
+        order = [place for group in groups for place in group]
+        back = sorted(range(len(order)), key=order.__getitem__)
+        return torch.cat(parts)[back]
+
+    def _predict(
+        self, noisy: torch.Tensor, sigma: torch.Tensor, conds: Sequence[Cond]
+    ) -> torch.Tensor:
+        with self._batches.joined(conds, self.device) as batch:
+            denoised: torch.Tensor = self.model.apply_model(
+                noisy, sigma, transformer_options=dict(self._options), **batch
+            )
         return denoised
 
     def _alias_small_parameters(self, attachment: Attachment) -> None:
@@ -195,20 +217,6 @@ class ComfyDenoiser:
                     attachment.replace_tensor(module, name, autograd_alias(parameter))
 
 
-def prediction_of(sampling: Any) -> str:
-    """What a model predicts: ``eps``, ``v``, ``edm``, ``flow``, or a name no objective has.
-
-    Read from the sampling object, not from the model's own type: the stock node
-    ModelSamplingDiscrete replaces the one and leaves the other.
-    """
-    for kind in type(sampling).__mro__:
-        if kind.__name__ in PREDICTIONS:
-            return PREDICTIONS[kind.__name__]
-        if kind.__name__ in OTHER_PREDICTIONS:
-            return kind.__name__.lower()
-    return type(sampling).__name__.lower()
-
-
 def _transformer_options(patcher: comfy.model_patcher.ModelPatcher) -> dict[str, Any]:
     """The MODEL's options, with attention pinned to torch's own, which has a backward.
 
@@ -222,19 +230,6 @@ def _transformer_options(patcher: comfy.model_patcher.ModelPatcher) -> dict[str,
 
     options["optimized_attention_override"] = torch_attention
     return options
-
-
-def _stack(values: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Join single conditions to a batch; captions of unequal length are repeated.
-
-    Attention over a sequence repeated as a whole is unchanged, so lengths meet at their least
-    common multiple, as the host does it.
-    """
-    lengths = {value.shape[1] for value in values if value.ndim == 3}
-    if len(lengths) > 1:
-        common = math.lcm(*lengths)
-        values = [value.repeat(1, common // value.shape[1], 1) for value in values]
-    return torch.cat(list(values))
 
 
 def require_precision(precision: str, device: torch.device) -> None:

@@ -17,13 +17,14 @@ from torch.nn import functional
 from ..core.attach import Attachment
 from ..core.protocols import WeightSource
 
+NORMS = (nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 Copies = dict[torch.dtype, tuple[torch.Tensor, torch.Tensor | None]]
 
 
 def attach_norms(attachment: Attachment, network: nn.Module, weights: WeightSource) -> None:
-    """Let every GroupNorm and LayerNorm of a network compute with its own copy."""
+    """Let every norm of a network compute with its own copy."""
     for module in network.modules():
-        if isinstance(module, (nn.GroupNorm, nn.LayerNorm)) and module.weight is not None:
+        if isinstance(module, NORMS) and module.weight is not None:
             copies: Copies = {}
             attachment.replace_forward(module, partial(_normalise, module, weights, copies))
 
@@ -36,6 +37,8 @@ def _normalise(
     weight, bias = copies[values.dtype]
     if isinstance(module, nn.GroupNorm):
         return functional.group_norm(values, module.num_groups, weight, bias, module.eps)
+    if isinstance(module, nn.RMSNorm):
+        return functional.rms_norm(values, module.normalized_shape, weight, module.eps)
     return functional.layer_norm(values, module.normalized_shape, weight, bias, module.eps)
 
 

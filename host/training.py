@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import comfy.sd
@@ -15,21 +15,28 @@ from ..core.store import TensorStore
 from ..dataset.buckets import BucketSettings
 from ..dataset.items import Dataset
 from ..dataset.prepare import TrainingSet, prepare
-from ..trainer.adapter import find_targets
+from ..lora_format.training import Variant
+from ..trainer.adapter_settings import AdapterSettings
 from ..trainer.config import TrainSettings
 from ..trainer.job import TrainJob, TrainResult, finished_result, require_libraries
-from ..trainer.objective import objective_for
+from ..trainer.objective_settings import ObjectiveSettings
+from ..trainer.parts import choose_parts
+from ..trainer.recipe import make_recipe
 from ..trainer.runs import Run, open_run
+from ..trainer.side_lora import SideLora
 from ..trainer.train import train
 from . import paths
 from .capabilities import auto_precision, describe
 from .identity import model_identity
 from .model import ComfyDenoiser, family_of, require_precision, require_trainable
+from .model_kind import variant_of
 from .preview import ComfySampler
+from .sampling_law import with_chosen_sampling
 from .text import ComfyTextEncoder
+from .training_adapter import NONE, read_training_adapter
 from .vae import ComfyVae
 
-TRAINER_VERSION = 1
+TRAINER_VERSION = 2
 """Raised when the same settings would train another LoRA than before."""
 
 
@@ -42,6 +49,9 @@ class TrainRequest:
     vae: Any
     dataset: Dataset
     settings: TrainSettings
+    objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
+    adapter: AdapterSettings = field(default_factory=AdapterSettings)
+    training_adapter: str = NONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +82,20 @@ def _train(request: TrainRequest, progress: Progress) -> TrainOutcome:
         precision = auto_precision(request.model.load_device)
     require_precision(precision, request.model.load_device)
     require_trainable(request.model)
-    denoiser = ComfyDenoiser(request.model, precision)
+    model = with_chosen_sampling(request.model, request.objective)
+    variant = variant_of(model, family, request.objective.model_kind)
+    denoiser = ComfyDenoiser(model, precision, guidance=variant.guidance)
     # Whatever would be refused is refused now, before pictures are encoded and a run is begun.
-    objective_for(denoiser.sampling.prediction)
-    find_targets(denoiser, family)
+    training = family.training
+    assert training is not None
+    recipe = make_recipe(request.objective, denoiser.sampling, variant, training.patch)
+    parts = choose_parts(
+        denoiser.modules(), family, request.adapter,
+        rank=settings.rank, alpha=settings.effective_alpha,
+    )
+    side, side_hash = _training_adapter(request)
     require_libraries()
-    vae = ComfyVae(request.vae, request.model)
+    vae = ComfyVae(request.vae, model)
     pictures = _prepare(request, vae, progress)
     base = model_identity(request.model)
     run = open_run(
@@ -86,12 +104,20 @@ def _train(request: TrainRequest, progress: Progress) -> TrainOutcome:
         {
             "trainer": TRAINER_VERSION,
             "settings": identity_dict(settings),
+            "objective": identity_dict(request.objective),
+            "adapter": identity_dict(request.adapter),
+            "levels": recipe.describe(),
+            "training_adapter": side_hash,
             "precision": precision,
             "model": base.digest,
             "pictures": pictures.fingerprint,
         },
         {
             "settings": as_dict(settings),
+            "objective": as_dict(request.objective),
+            "adapter": as_dict(request.adapter),
+            "recipe": recipe.describe(),
+            "model_kind": variant.title,
             "host": describe(),
             "captions": _captions(pictures),
             "notes": list(pictures.notes),
@@ -102,13 +128,18 @@ def _train(request: TrainRequest, progress: Progress) -> TrainOutcome:
         progress.say("This run cannot be continued later: " + "; ".join(base.reasons))
     result = finished_result(run, family, paths.lora_name_for_loader)
     if result is None:
-        if pictures.notes:
-            progress.say("\n".join(pictures.notes))
+        notes = [*_kind_notes(variant, side_hash), *pictures.notes]
+        if notes:
+            progress.say("\n".join(notes))
         job = TrainJob(
             settings=settings,
             precision=precision,
             denoiser=denoiser,
             family=family,
+            recipe=recipe,
+            parts=parts,
+            side=side,
+            preview=variant.preview,
             pictures=pictures,
             run=run,
             sampler=ComfySampler(denoiser.patcher, request.clip, vae),
@@ -118,7 +149,20 @@ def _train(request: TrainRequest, progress: Progress) -> TrainOutcome:
             base_hash=base.digest,
         )
         result = _train_now(job, denoiser)
-    return TrainOutcome(run=run, result=result, model=_apply(request.model, result))
+    return TrainOutcome(run=run, result=result, model=_apply(model, result))
+
+
+def _training_adapter(request: TrainRequest) -> tuple[dict[str, SideLora], str]:
+    if request.training_adapter == NONE:
+        return {}, ""
+    return read_training_adapter(request.training_adapter, request.model)
+
+
+def _kind_notes(variant: Variant, side_hash: str) -> list[str]:
+    """What a person should know about training this kind of model."""
+    if not variant.warning or (variant.adapter_helps and side_hash):
+        return []
+    return [variant.warning]
 
 
 def _train_now(job: TrainJob, denoiser: ComfyDenoiser) -> TrainResult:

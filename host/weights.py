@@ -16,7 +16,8 @@ class ComfyWeights:
     def fetch(self, module: nn.Module, like: torch.Tensor) -> FetchedWeight:
         """Return the weight as the layer itself would use it for an input like this."""
         if not _needs_cast(module, like):
-            return FetchedWeight(module.weight, module.bias, _nothing)  # type: ignore[arg-type]
+            bias = getattr(module, "bias", None)  # Some norms have none.
+            return FetchedWeight(module.weight, bias, _nothing)  # type: ignore[arg-type]
         weight, bias, stream = comfy.ops.cast_bias_weight(
             module, dtype=like.dtype, bias_dtype=like.dtype, device=like.device, offloadable=True
         )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from ..core.errors import HostError
 from ..core.registry import declared_objects
 from .architecture import Architecture
 from .ir import NETWORK
 from .table import ModuleTable, built_in
+from .training import Training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +20,6 @@ class Family:
     Attributes:
         name: short name used in files and settings.
         title: what people call it.
-        host_class: name of the class that ComfyUI builds for it.
         base_version: ``ss_base_model_version`` and friends in Kohya metadata.
         architecture: ``modelspec.architecture`` of a LoRA for it.
         network: its diffusion network, as published.
@@ -35,15 +33,11 @@ class Family:
         part_prefix: the same for diffusers' names of parts of fused modules; None when the stock
             loader reads fused modules only.
         diffusers_prefix: what diffusers writes before names of the network.
-        targets: regular expression over module paths; what a LoRA trains by default. Empty where
-            training is not built yet.
-        checkpointed: class names of blocks whose activations may be recomputed in backward.
-        bucket_step_px: sides of training pictures are multiples of this at full resolution.
+        training: how its models are trained; None where that is not built.
     """
 
     name: str
     title: str
-    host_class: str
     base_version: str
     architecture: str
     network: Architecture
@@ -52,18 +46,11 @@ class Family:
     stock_forms: Mapping[str, tuple[str, ...]]
     part_prefix: str | None = None
     diffusers_prefix: str
-    targets: str = ""
-    checkpointed: tuple[str, ...] = ()
-    bucket_step_px: int = 64
-
-    @property
-    def trains(self) -> bool:
-        """Whether it can be trained."""
-        return bool(self.targets)
+    training: Training | None = None
 
     def is_target(self, module_path: str) -> bool:
         """Whether a LoRA trains this module by default."""
-        return re.search(self.targets, module_path) is not None
+        return self.training is not None and self.training.is_target(module_path)
 
 
 @cache
@@ -78,22 +65,3 @@ def families() -> dict[str, Family]:
     from . import families as package
 
     return declared_objects(package, "FAMILY")
-
-
-def family_of_class(host_class_names: Iterable[str]) -> Family:
-    """Find the family of a model to train by the name of its class or base classes.
-
-    Raises:
-        HostError: no family knows this class.
-    """
-    names = list(host_class_names)
-    for name in names:
-        for family in families().values():
-            if family.host_class == name and family.trains:
-                return family
-    known = ", ".join(sorted(family.title for family in families().values() if family.trains))
-    raise HostError(
-        f"The connected model is a '{names[0]}'",
-        expected=f"a model of a family that LoRA Kiln can train: {known}",
-        remedy="Connect a checkpoint of one of these families to the model input",
-    )

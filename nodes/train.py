@@ -5,12 +5,17 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import folder_paths
 import torch
 from comfy_api.latest import io
 
+from ..trainer.adapter_settings import AdapterSettings
 from ..trainer.config import TrainSettings
+from ..trainer.objective_settings import ObjectiveSettings
 from .inputs import inputs_of
-from .types import KILN_DATASET, KILN_LORA, KILN_RUN
+from .types import KILN_ADAPTER, KILN_DATASET, KILN_LORA, KILN_OBJECTIVE, KILN_RUN
+
+NONE = "none"
 
 
 class KilnTrainLora(io.ComfyNode):
@@ -36,6 +41,25 @@ class KilnTrainLora(io.ComfyNode):
                 io.Vae.Input("vae", tooltip="Encodes the pictures; comes with the model."),
                 KILN_DATASET.Input("dataset", tooltip="Pictures with captions."),
                 *inputs_of(TrainSettings),
+                io.Combo.Input(
+                    "training_adapter",
+                    options=[NONE, *folder_paths.get_filename_list("loras")],
+                    default=NONE,
+                    advanced=True,
+                    tooltip="For a model that was distilled to few steps, such as Z-Image Turbo: "
+                    "the LoRA that is published to be trained with. It stands beside the model "
+                    "while training, at strength 1, and is neither in previews nor in your LoRA.",
+                ),
+                KILN_OBJECTIVE.Input(
+                    "objective",
+                    optional=True,
+                    tooltip="From Objective Settings. Without it, what suits the model.",
+                ),
+                KILN_ADAPTER.Input(
+                    "adapter",
+                    optional=True,
+                    tooltip="From Adapter Settings. Without it, what experts train in this family.",
+                ),
             ],
             outputs=[
                 io.Model.Output(
@@ -78,7 +102,11 @@ class KilnTrainLora(io.ComfyNode):
         return True
 
     @classmethod
-    def execute(cls, model: Any, clip: Any, vae: Any, dataset: Any, **values: Any) -> io.NodeOutput:
+    def execute(
+        cls, model: Any, clip: Any, vae: Any, dataset: Any, training_adapter: str = NONE,
+        objective: ObjectiveSettings | None = None, adapter: AdapterSettings | None = None,
+        **values: Any,
+    ) -> io.NodeOutput:
         """Train, or return the finished run."""
         from ..host.progress import ComfyProgress
         from ..host.training import TrainRequest, train_in_comfy
@@ -87,7 +115,11 @@ class KilnTrainLora(io.ComfyNode):
         names = {item.name for item in dataclasses.fields(TrainSettings)}
         settings = TrainSettings(**{k: v for k, v in values.items() if k in names})
         outcome = train_in_comfy(
-            TrainRequest(model=model, clip=clip, vae=vae, dataset=dataset, settings=settings),
+            TrainRequest(
+                model=model, clip=clip, vae=vae, dataset=dataset, settings=settings,
+                objective=objective or ObjectiveSettings(), adapter=adapter or AdapterSettings(),
+                training_adapter=training_adapter,
+            ),
             ComfyProgress(cls.hidden.unique_id),
         )
         metrics = outcome.result.metrics

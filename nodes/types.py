@@ -10,6 +10,10 @@ KILN_LORA = io.Custom("KILN_LORA")
 """A LoRA file in memory with its name for the stock loader."""
 KILN_RUN = io.Custom("KILN_RUN")
 """A training run on disk with its checkpoints."""
+KILN_OBJECTIVE = io.Custom("KILN_OBJECTIVE")
+"""``trainer.objective_settings.ObjectiveSettings``."""
+KILN_ADAPTER = io.Custom("KILN_ADAPTER")
+"""``trainer.adapter_settings.AdapterSettings``."""
 KILN_AXIS = io.Custom("KILN_AXIS")
 """One axis of a sweep."""
 KILN_SWEEP = io.Custom("KILN_SWEEP")

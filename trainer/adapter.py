@@ -9,7 +9,7 @@ host's keys, patching and offloading go on as before.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,12 +17,12 @@ import torch
 from torch import nn
 
 from ..core.attach import Attachment
-from ..core.errors import HostError
-from ..core.protocols import Denoiser, WeightSource
+from ..core.protocols import WeightSource
 from ..core.seeds import derive_seed
 from ..lora_format.family import Family
 from ..lora_format.ir import LoraFile, lora_layer
-from .frozen import frozen_forward, is_foldable, is_linear
+from .frozen import frozen_forward, is_linear
+from .parts import Part
 
 ADAPTER_NAME = "kiln"
 LINEAR_GEOMETRY: tuple[str, ...] = ("in_features", "out_features")
@@ -36,31 +36,26 @@ class LoraAdapter:
     """Trainable low-rank factors for the targeted modules of one model; always fp32.
 
     Args:
-        targets: frozen modules by module path.
+        parts: what is trained, by module path.
         weights: how the host fetches frozen weights.
-        rank: rows of each ``down``.
-        alpha: numerator of the scale.
         seed: decides the initial factors (``down`` Kaiming-uniform, ``up`` zero).
         device: where the factors live.
     """
 
     def __init__(
         self,
-        targets: Mapping[str, nn.Module],
+        parts: Mapping[str, Part],
         weights: WeightSource,
         *,
-        rank: int,
-        alpha: float,
         seed: int,
         device: torch.device,
     ) -> None:
-        self.targets = dict(targets)
-        self.rank, self.alpha = rank, alpha
-        self._paths = sorted(self.targets)
+        self.parts = dict(parts)
+        self._paths = sorted(self.parts)
         shells = nn.ModuleDict(
-            {str(i): _shell(self.targets[path], weights) for i, path in enumerate(self._paths)}
+            {str(i): _shell(self.parts[path].module, weights) for i, path in enumerate(self._paths)}
         )
-        _inject(shells, rank=rank, alpha=alpha, seed=seed)
+        _inject(shells, [self.parts[path] for path in self._paths], seed=seed)
         self.layers: dict[str, Any] = {
             path: shells[str(i)] for i, path in enumerate(self._paths)
         }
@@ -70,7 +65,7 @@ class LoraAdapter:
     def attach(self, attachment: Attachment) -> None:
         """Let every targeted module compute through its adapter until the attachment ends."""
         for path, layer in self.layers.items():
-            attachment.replace_forward(self.targets[path], layer.forward)
+            attachment.replace_forward(self.parts[path].module, layer.forward)
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """``<module_path>.down`` and ``.up``, in a fixed order."""
@@ -82,6 +77,19 @@ class LoraAdapter:
     def parameters(self) -> list[nn.Parameter]:
         """The trainable tensors, in the order of :meth:`named_parameters`."""
         return [parameter for _, parameter in self.named_parameters()]
+
+    def groups(self) -> list[tuple[float, list[nn.Parameter]]]:
+        """The trainable tensors by factor on the learning rate, that of most tensors first."""
+        groups: dict[float, list[nn.Parameter]] = {}
+        for name, parameter in self.named_parameters():
+            rate = self.parts[name.rpartition(".")[0]].rate
+            groups.setdefault(rate, []).append(parameter)
+        return sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
+
+    @property
+    def largest_rank(self) -> int:
+        """The largest rank of any part."""
+        return max(part.rank for part in self.parts.values())
 
     def state(self) -> dict[str, torch.Tensor]:
         """Copies of all factors on the CPU."""
@@ -101,37 +109,11 @@ class LoraAdapter:
                 path,
                 down=state[f"{path}.down"],
                 up=state[f"{path}.up"],
-                alpha=self.alpha,
+                alpha=self.parts[path].alpha,
             )
             for path in self._paths
         )
         return LoraFile(family=family.name, layers=layers, metadata=dict(metadata))
-
-
-def find_targets(denoiser: Denoiser, family: Family) -> dict[str, nn.Module]:
-    """The modules a LoRA trains by default.
-
-    Raises:
-        HostError: none, or one whose kind we cannot differentiate.
-    """
-    targets = {
-        path: module for path, module in denoiser.modules().items() if family.is_target(path)
-    }
-    if not targets:
-        raise HostError(
-            f"None of the model's modules has a name that a {family.title} LoRA trains",
-            expected="attention and feed-forward layers named as ComfyUI names them",
-            remedy="Connect the model straight from a checkpoint loader",
-        )
-    odd = [path for path, module in targets.items() if not is_foldable(module)]
-    if odd:
-        raise HostError(
-            f"{odd[0]} is a {type(targets[odd[0]]).__name__}",
-            expected="a Linear or Conv2d layer",
-            remedy="Connect the checkpoint in another precision (fp16, bf16 or plain fp8), and "
-            "without nodes that replace layers",
-        )
-    return targets
 
 
 def _shell(module: nn.Module, weights: WeightSource) -> nn.Module:
@@ -160,11 +142,15 @@ def _shell(module: nn.Module, weights: WeightSource) -> nn.Module:
     return shell
 
 
-def _inject(shells: nn.ModuleDict, *, rank: int, alpha: float, seed: int) -> None:
+def _inject(shells: nn.ModuleDict, parts: Sequence[Part], *, seed: int) -> None:
     """Wrap every shell in PEFT's LoRA layer, with factors that depend on the seed alone."""
     from peft import LoraConfig, inject_adapter_in_model
 
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(shells))  # type: ignore[arg-type]
+    config = LoraConfig(
+        target_modules=list(shells),
+        rank_pattern={str(i): part.rank for i, part in enumerate(parts)},
+        alpha_pattern={str(i): part.alpha for i, part in enumerate(parts)},
+    )
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.manual_seed(derive_seed(seed, "adapter"))

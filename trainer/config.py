@@ -153,21 +153,30 @@ class TrainSettings:
         identity=False,
     )
     preview_steps: int = setting(
-        20,
-        doc="Sampling steps of each preview picture.",
-        minimum=1,
+        0,
+        doc="Sampling steps of each preview picture. 0: what suits the model.",
+        minimum=0,
         maximum=1000,
         advanced=True,
         identity=False,
     )
     preview_cfg: float = setting(
-        5.0,
-        doc="CFG of the preview pictures.",
+        0.0,
+        doc="CFG of the preview pictures. 0: what suits the model.",
         minimum=0.0,
         maximum=100.0,
         step=0.5,
         advanced=True,
         identity=False,
+    )
+    caption_dropout: float = setting(
+        0.0,
+        doc="How often a picture is shown without its caption, from 0 to 1. 0.05 to 0.1 helps a "
+        "style to show without its trigger word, and CFG to work.",
+        minimum=0.0,
+        maximum=1.0,
+        step=0.05,
+        advanced=True,
     )
 
     def __post_init__(self) -> None:

@@ -13,17 +13,15 @@ import torch
 from ..core.seeds import generator
 
 
-def draw_noise(seed: int, step: int, slots: Sequence[int], shape: torch.Size) -> torch.Tensor:
+def draw_noise(
+    seed: int, step: int, slots: Sequence[int], shape: Sequence[int], purpose: str = "noise"
+) -> torch.Tensor:
     """Standard normal noise, (B, *shape), one independent draw per slot, on the CPU."""
     return torch.stack(
-        [torch.randn(shape, generator=generator(seed, step, slot, "noise")) for slot in slots]
+        [torch.randn(*shape, generator=generator(seed, step, slot, purpose)) for slot in slots]
     )
 
 
-def draw_timesteps(seed: int, step: int, slots: Sequence[int], count: int) -> torch.Tensor:
-    """Uniform integer timesteps 0 … count-1, (B,), as DDPM trains."""
-    draws = [
-        torch.randint(0, count, (1,), generator=generator(seed, step, slot, "timestep"))
-        for slot in slots
-    ]
-    return torch.cat(draws)
+def draw_chance(seed: int, step: int, slot: int, purpose: str) -> float:
+    """A number from 0 to 1, for things that happen now and then."""
+    return float(torch.rand(1, generator=generator(seed, step, slot, purpose)))

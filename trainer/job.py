@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,8 +13,12 @@ from ..core.protocols import Denoiser, Progress, Sampler
 from ..dataset.prepare import TrainingSet
 from ..lora_format.family import Family
 from ..lora_format.published import PublishedLora, file_sha256
+from ..lora_format.training import Preview
 from .config import TrainSettings
+from .parts import Part
+from .recipe import Recipe
 from .runs import Run
+from .side_lora import SideLora
 
 LIBRARIES = {
     "peft": "its adapters are trained",
@@ -32,6 +36,10 @@ class TrainJob:
         precision: the settled precision, never ``auto``.
         denoiser: the loaded model.
         family: its family.
+        recipe: what is minimised.
+        parts: what is trained, by module path.
+        side: a training adapter, by module path; empty for none.
+        preview: how the model's kind is drawn with.
         pictures: prepared latents and captions.
         run: folder of the run.
         sampler: draws previews; None for no previews.
@@ -45,6 +53,10 @@ class TrainJob:
     precision: str
     denoiser: Denoiser
     family: Family
+    recipe: Recipe
+    parts: Mapping[str, Part]
+    side: Mapping[str, SideLora]
+    preview: Preview
     pictures: TrainingSet
     run: Run
     sampler: Sampler | None

@@ -12,6 +12,7 @@ from PIL import Image, PngImagePlugin
 from ..core import atomic
 from ..core.protocols import Sampler, SampleRequest
 from ..core.seeds import derive_seed
+from ..lora_format.training import Preview
 from .config import TrainSettings
 
 HELD_OUT_SUBJECTS = ("a lighthouse by the sea", "a boat on the sea under the sun", "a castle")
@@ -51,6 +52,7 @@ class Previews:
         sampler: draws with the model as it stands, adapter included.
         prompts: what to draw.
         settings: steps, CFG and seed.
+        usual: what suits the kind of model, where the settings leave it open.
         folder: where the pictures are kept.
         size_px: width and height.
     """
@@ -58,6 +60,7 @@ class Previews:
     sampler: Sampler
     prompts: Sequence[str]
     settings: TrainSettings
+    usual: Preview
     folder: Path
     size_px: tuple[int, int]
 
@@ -69,10 +72,10 @@ class Previews:
                 prompt=prompt,
                 negative="",
                 seed=derive_seed(self.settings.seed, index, "preview") % 2**32,
-                steps=self.settings.preview_steps,
-                cfg=self.settings.preview_cfg,
-                sampler="euler",
-                scheduler="normal",
+                steps=self.settings.preview_steps or self.usual.steps,
+                cfg=self.settings.preview_cfg or self.usual.cfg,
+                sampler=self.usual.sampler,
+                scheduler=self.usual.scheduler,
                 width_px=width,
                 height_px=height,
             )

@@ -1,7 +1,7 @@
 """A loss that can be compared: the same pictures, noise and noise levels every time.
 
 The loss of a step mostly tells which noise level was drawn. Here each picture is asked at fixed
-levels spread over the schedule, so two values differ by what was learned and nothing else.
+times spread over the schedule, so two values differ by what was learned and nothing else.
 """
 
 from __future__ import annotations
@@ -12,28 +12,21 @@ from ..core.seeds import generator
 from .batches import Sample
 from .step import StepRunner
 
-LEVELS = (0.1, 0.35, 0.6, 0.85)
+TIMES = (0.1, 0.35, 0.6, 0.85)
 MOST_ITEMS = 16
 
 
 def probe_loss(runner: StepRunner) -> float:
-    """Mean loss over up to 16 pictures at four fixed timesteps each."""
-    law, device = runner.denoiser.sampling, runner.denoiser.device
+    """Mean loss over up to 16 pictures at four fixed times each."""
     total, count = 0.0, 0
     with torch.no_grad():
         for index in range(min(len(runner.items), MOST_ITEMS)):
-            latent = runner.items[index].latent
-            timesteps = torch.tensor([int(law.timestep_count * level) for level in LEVELS])
-            for slot, timestep in enumerate(timesteps):
-                noise = torch.randn(
-                    latent.shape, generator=generator(runner.seed, index, slot, "probe")
-                )
-                sigma = law.sigma(timestep[None].to(device))
+            shape = runner.items[index].latent.shape
+            for slot, time in enumerate(TIMES):
+                noise = torch.randn(shape, generator=generator(runner.seed, index, slot, "probe"))
+                sigma = runner.recipe.law.sigma(torch.tensor([time], dtype=torch.float64))
                 losses = runner.losses_at(
-                    [Sample(index, slot)],
-                    latent[None].to(device),
-                    noise[None].to(device),
-                    sigma,
+                    [Sample(index, slot)], [runner.conds[index]], noise[None], noise[None], sigma
                 )
                 total += float(losses.sum())
                 count += 1

@@ -10,8 +10,9 @@ import torch
 from ..core.protocols import Cond, Denoiser
 from ..dataset.prepare import TrainingItem
 from .batches import Sample
-from .draws import draw_noise, draw_timesteps
-from .objective import Objective
+from .draws import draw_chance
+from .recipe import Recipe
+from .timesteps import even_draws
 
 
 @dataclass
@@ -20,44 +21,71 @@ class StepRunner:
 
     Attributes:
         denoiser: the frozen model, adapter attached.
-        objective: what is minimised.
+        recipe: what is minimised.
         items: the prepared pictures.
         conds: conditioning per picture, made once.
+        empty_conds: the same for the empty caption; needed for caption dropout only.
+        caption_dropout: how often a picture is shown without its caption, 0..1.
         seed: the run's seed.
         microbatch_limit: samples per forward; halved when memory runs out.
     """
 
     denoiser: Denoiser
-    objective: Objective
+    recipe: Recipe
     items: Sequence[TrainingItem]
     conds: Sequence[Cond]
     seed: int
     microbatch_limit: int
+    empty_conds: Sequence[Cond] = ()
+    caption_dropout: float = 0.0
 
-    def losses(self, samples: Sequence[Sample], step: int) -> torch.Tensor:
-        """Per-sample loss of samples of one picture size; (B,), differentiable."""
+    def losses(self, samples: Sequence[Sample], step: int, total: int) -> torch.Tensor:
+        """Per-sample loss of samples of one picture size; (B,), differentiable.
+
+        Args:
+            samples: of one microbatch.
+            step: number of the step, from 0.
+            total: samples of the whole step.
+        """
         slots = [sample.slot for sample in samples]
-        device = self.denoiser.device
-        latents = torch.stack([self.items[sample.item].latent for sample in samples])
-        noise = draw_noise(self.seed, step, slots, latents.shape[1:])
-        law = self.denoiser.sampling
-        timesteps = draw_timesteps(self.seed, step, slots, law.timestep_count)
-        sigma = law.sigma(timesteps.to(device))
-        return self.losses_at(samples, latents.to(device), noise.to(device), sigma)
+        shape = self.items[samples[0].item].latent.shape
+        noise = self.recipe.noise.noise(self.seed, step, slots, shape)
+        shown = self.recipe.noise.input_noise(noise, self.seed, step, slots)
+        even = even_draws(
+            self.seed, step, slots, total, stratified=self.recipe.stratified
+        )
+        sigma = self.recipe.law.sigma(self.recipe.times(even, shape))
+        conds = [self._cond(sample, step) for sample in samples]
+        return self.losses_at(samples, conds, noise, shown, sigma)
 
     def losses_at(
         self,
         samples: Sequence[Sample],
-        latents: torch.Tensor,
+        conds: Sequence[Cond],
         noise: torch.Tensor,
+        shown: torch.Tensor,
         sigma: torch.Tensor,
     ) -> torch.Tensor:
-        """Per-sample loss for given noise and noise levels; (B,)."""
-        noisy = self.denoiser.sampling.noisy(sigma, noise, latents)
-        conds = [self.conds[sample.item] for sample in samples]
-        denoised = self.denoiser.predict(noisy, sigma, conds)
-        weights = [self.items[sample.item].weight for sample in samples]
-        loss = self.objective.loss(latents, denoised, sigma)
+        """Per-sample loss for given noise and noise levels; (B,).
+
+        Args:
+            samples: which pictures.
+            conds: what they are conditioned on.
+            noise: (B, C, H, W), what the network is asked for.
+            shown: the same, or what it is shown instead.
+            sigma: (B,) float64 on the CPU.
+        """
+        device, law = self.denoiser.device, self.recipe.law
+        items = [self.items[sample.item] for sample in samples]
+        latents = torch.stack([item.latent for item in items]).to(device)
+        noise, shown, levels = noise.to(device), shown.to(device), sigma.float().to(device)
+        noisy = law.noisy(levels, shown, latents)
+        denoised = self.denoiser.predict(noisy, levels, conds)
+        error = self.recipe.objective.error(
+            latents, noise, noisy, denoised, levels, law.sigma_data
+        )
+        loss = self.recipe.losses(error, sigma, None)
+        weights = [item.weight for item in items]
         return loss * torch.tensor(weights, dtype=loss.dtype, device=loss.device)
 
     def backward(
@@ -78,7 +106,15 @@ class StepRunner:
             for start in range(0, len(batch), self.microbatch_limit):
                 between()
                 part = batch[start : start + self.microbatch_limit]
-                losses = self.losses(part, step)
+                losses = self.losses(part, step, total)
                 (losses.sum() * (scale / total)).backward()
                 loss_sum += float(losses.detach().sum())
         return loss_sum / total
+
+    def _cond(self, sample: Sample, step: int) -> Cond:
+        """The picture's own conditioning, or that of the empty caption now and then."""
+        if self.caption_dropout > 0:
+            drawn = draw_chance(self.seed, step, sample.slot, "caption dropout")
+            if drawn < self.caption_dropout:
+                return self.empty_conds[sample.item]
+        return self.conds[sample.item]

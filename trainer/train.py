@@ -12,17 +12,17 @@ import torch
 from ..core.attach import Attachment
 from ..lora_format.published import PublishedLora, file_sha256
 from .activations import checkpoint_blocks
-from .adapter import LoraAdapter, find_targets
+from .adapter import LoraAdapter
 from .batches import BatchPlan
 from .frozen import attach_frozen
 from .job import TrainJob, TrainResult, finished_result
 from .loop import Loop
-from .objective import objective_for
 from .previews import Previews, preview_prompts
 from .probe import probe_loss
 from .publish import describe, publish_lora
 from .scaling import LossScale
 from .schedule import make_optimizer, make_schedule
+from .side_lora import attach_side
 from .state import TrainState, latest_checkpoint
 from .step import StepRunner
 
@@ -52,10 +52,8 @@ class _Training:
         self.job = job
         settings = job.settings
         self.adapter = LoraAdapter(
-            find_targets(job.denoiser, job.family),
+            job.parts,
             job.denoiser.weights,
-            rank=settings.rank,
-            alpha=settings.effective_alpha,
             seed=settings.seed,
             device=job.denoiser.device,
         )
@@ -136,7 +134,7 @@ class _Training:
         )
 
     def _make_state(self) -> TrainState:
-        optimizer = make_optimizer(self.adapter.parameters(), self.job.settings)
+        optimizer = make_optimizer(self.adapter.groups(), self.job.settings)
         return TrainState(
             step=0,
             adapter=self.adapter,
@@ -151,11 +149,18 @@ class _Training:
             denoiser.condition(item.embedding, item.geometry, item.latent[None])
             for item in items
         ]
+        empty = self.job.pictures.empty_embedding
+        dropout = self.job.settings.caption_dropout
+        empty_conds = [
+            denoiser.condition(empty, item.geometry, item.latent[None]) for item in items
+        ] if dropout else []
         return StepRunner(
             denoiser=denoiser,
-            objective=objective_for(denoiser.sampling.prediction),
+            recipe=self.job.recipe,
             items=items,
             conds=conds,
+            empty_conds=empty_conds,
+            caption_dropout=dropout,
             seed=self.job.settings.seed,
             microbatch_limit=self.job.settings.batch_size,
         )
@@ -170,6 +175,7 @@ class _Training:
                 self.job.settings, [item.caption for item in self.job.pictures.items]
             ),
             settings=self.job.settings,
+            usual=self.job.preview,
             folder=self.job.run.samples,
             size_px=(side, side),
         )
@@ -178,7 +184,7 @@ class _Training:
     def _ready(self) -> Iterator[None]:
         """The model loaded and differentiable; released again for previews."""
         denoiser = self.job.denoiser
-        targeted = set(map(id, self.adapter.targets.values()))
+        targeted = set(map(id, (part.module for part in self.adapter.parts.values())))
         others = [m for m in denoiser.modules().values() if id(m) not in targeted]
         largest = self._largest_pass(self.runner.microbatch_limit)
         loaded = denoiser.loaded(
@@ -186,6 +192,7 @@ class _Training:
         )
         with loaded, Attachment() as attachment:
             attach_frozen(attachment, others, denoiser.weights)
+            attach_side(attachment, self.job.side, denoiser.modules())
             if self.recompute:
                 checkpoint_blocks(attachment, denoiser, self.job.family)
             self._attachment = attachment
@@ -243,7 +250,7 @@ class _Training:
             loader_name=self.job.loader_name(path),
             sha256=file_sha256(path),
             family=self.job.family.name,
-            rank=self.job.settings.rank,
+            rank=self.adapter.largest_rank,
         )
 
     def _publish(self, path: Path, step: int) -> Path:

@@ -6,11 +6,12 @@ from ..architectures.clip_text import ClipText
 from ..architectures.flux import Flux
 from ..architectures.t5_text import T5Text
 from ..family import Family
+from ..targets import flux
+from ..training import Advice, Levels, Preview, Training, Variant
 
 FAMILY = Family(
     name="flux1",
     title="Flux.1",
-    host_class="Flux",
     base_version="flux1",
     architecture="flux-1-dev/lora",
     network=Flux(
@@ -38,4 +39,41 @@ FAMILY = Family(
     },
     part_prefix="transformer.",
     diffusers_prefix="transformer.",
+    training=Training(
+        network_class="Flux",
+        presets=flux.PRESETS,
+        preset="attention_ff",
+        blocks=flux.BLOCKS,
+        checkpointed=("DoubleStreamBlock", "SingleStreamBlock"),
+        bucket_step_px=32,
+        variants={
+            "base": Variant(
+                title="Flux.1 dev",
+                levels=Levels(
+                    density="logit_normal", shift="resolution",
+                    reason="the levels of rectified flow transformers (arXiv 2403.03206), shifted "
+                    "as the model's own sampler shifts them",
+                ),
+                preview=Preview(scheduler="simple", steps=20, cfg=1.0),
+                guidance=1.0,
+            ),
+            "distilled": Variant(
+                title="Flux.1 schnell",
+                levels=Levels(
+                    density="uniform", reason="schnell draws at four even levels without a shift",
+                ),
+                preview=Preview(scheduler="simple", steps=4, cfg=1.0),
+                warning="Flux.1 schnell is distilled to four steps, and training it undoes that. "
+                "Train on Flux.1 dev; the LoRA works on both.",
+            ),
+        },
+        advice={
+            "style": Advice(rank=16, learning_rate=1e-4, steps=2000, targets="attention_ff"),
+            "character": Advice(
+                rank=16, learning_rate=1e-4, steps=1500, steps_per_picture=100,
+                targets="attention_ff",
+            ),
+            "concept": Advice(rank=32, learning_rate=1e-4, steps=2500, targets="linear"),
+        },
+    ),
 )

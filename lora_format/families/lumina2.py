@@ -5,11 +5,12 @@ from __future__ import annotations
 from ..architectures.decoder_text import DecoderText
 from ..architectures.lumina import Lumina
 from ..family import Family
+from ..targets import lumina
+from ..training import Advice, Levels, Preview, Training, Variant
 
 FAMILY = Family(
     name="lumina2",
     title="Lumina 2",
-    host_class="Lumina2",
     base_version="lumina2",
     architecture="lumina-2/lora",
     network=Lumina(
@@ -29,4 +30,31 @@ FAMILY = Family(
         ),
     },
     diffusers_prefix="transformer.",
+    training=Training(
+        network_class="NextDiT",
+        presets=lumina.PRESETS,
+        preset="attention_ff",
+        blocks=lumina.BLOCKS,
+        checkpointed=("JointTransformerBlock",),
+        bucket_step_px=32,
+        variants={
+            "base": Variant(
+                title="Lumina 2",
+                levels=Levels(
+                    density="logit_normal", shift="resolution",
+                    reason="levels around the middle teach most (arXiv 2403.03206), and larger "
+                    "pictures need more noise",
+                ),
+                preview=Preview(scheduler="simple", steps=25, cfg=4.0),
+            ),
+        },
+        advice={
+            "style": Advice(rank=32, learning_rate=1e-4, steps=3000, targets="attention_ff"),
+            "character": Advice(
+                rank=16, learning_rate=1e-4, steps=2000, steps_per_picture=100,
+                targets="attention_ff",
+            ),
+            "concept": Advice(rank=32, learning_rate=1e-4, steps=3000, targets="linear"),
+        },
+    ),
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from ..architectures.clip_text import ClipText
 from ..architectures.ldm_unet import LdmUnet
 from ..family import Family
+from ..targets import ldm_unet
+from ..training import Advice, Preview, Training, Variant
 
 FAMILY = Family(
     name="sd15",
     title="SD 1.5",
-    host_class="SD15",
     base_version="sd_v1",
     architecture="stable-diffusion-v1/lora",
     network=LdmUnet(
@@ -29,4 +30,28 @@ FAMILY = Family(
         ),
     },
     diffusers_prefix="unet.",
+    training=Training(
+        network_class="UNetModel",
+        presets=ldm_unet.PRESETS,
+        preset="linear",
+        blocks=ldm_unet.BLOCKS,
+        checkpointed=("BasicTransformerBlock", "ResBlock"),
+        bucket_step_px=64,
+        variants={
+            "base": Variant(title="SD 1.5", preview=Preview(steps=20, cfg=7.0)),
+            "distilled": Variant(
+                title="an SD 1.5 of few steps (LCM, Hyper, DMD)",
+                preview=Preview(scheduler="sgm_uniform", steps=8, cfg=1.0),
+                warning="Training undoes what makes this model fast: pictures in few steps turn "
+                "blurred. Train on the base model it was made from; the LoRA works on both.",
+            ),
+        },
+        advice={
+            "style": Advice(rank=32, learning_rate=1e-4, steps=2500, targets="conv"),
+            "character": Advice(
+                rank=16, learning_rate=1e-4, steps=1500, steps_per_picture=80, targets="linear"
+            ),
+            "concept": Advice(rank=16, learning_rate=1e-4, steps=2000, targets="linear"),
+        },
+    ),
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from ..architectures.clip_text import ClipText
 from ..architectures.ldm_unet import LdmUnet
 from ..family import Family
+from ..targets import ldm_unet
+from ..training import Advice, Preview, Training, Variant
 
 FAMILY = Family(
     name="sdxl",
     title="SDXL",
-    host_class="SDXL",
     base_version="sdxl_base_v1-0",
     architecture="stable-diffusion-xl-v1-base/lora",
     network=LdmUnet(
@@ -36,11 +37,28 @@ FAMILY = Family(
         ),
     },
     diffusers_prefix="unet.",
-    # Every Linear inside the transformers: attention, feed-forward and the two projections.
-    targets=(
-        r"(^|\.)transformer_blocks\.\d+\.(attn[12]\.to_(q|k|v|out\.0)|ff\.net\.(0\.proj|2))$"
-        r"|\.proj_(in|out)$"
+    training=Training(
+        network_class="UNetModel",
+        presets=ldm_unet.PRESETS,
+        preset="linear",
+        blocks=ldm_unet.BLOCKS,
+        checkpointed=("BasicTransformerBlock", "ResBlock"),
+        bucket_step_px=64,
+        variants={
+            "base": Variant(title="SDXL", preview=Preview(steps=20, cfg=5.0)),
+            "distilled": Variant(
+                title="SDXL Turbo, Lightning, Hyper, DMD or LCM",
+                preview=Preview(scheduler="sgm_uniform", steps=8, cfg=1.0),
+                warning="Training undoes what makes this model fast: pictures in few steps turn "
+                "blurred. Train on the base model it was made from; the LoRA works on both.",
+            ),
+        },
+        advice={
+            "style": Advice(rank=32, learning_rate=1e-4, steps=2500, targets="conv"),
+            "character": Advice(
+                rank=16, learning_rate=1e-4, steps=1500, steps_per_picture=80, targets="linear"
+            ),
+            "concept": Advice(rank=32, learning_rate=7e-5, steps=2500, targets="linear"),
+        },
     ),
-    checkpointed=("BasicTransformerBlock", "ResBlock"),
-    bucket_step_px=64,
 )

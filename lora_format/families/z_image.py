@@ -5,11 +5,12 @@ from __future__ import annotations
 from ..architectures.decoder_text import DecoderText
 from ..architectures.lumina import Lumina
 from ..family import Family
+from ..targets import lumina
+from ..training import Advice, Levels, Preview, Training, Variant
 
 FAMILY = Family(
     name="z_image",
     title="Z-Image",
-    host_class="ZImage",
     base_version="z_image",
     architecture="z-image/lora",
     network=Lumina(
@@ -33,4 +34,53 @@ FAMILY = Family(
     },
     part_prefix="diffusion_model.",
     diffusers_prefix="transformer.",
+    training=Training(
+        network_class="NextDiT",
+        presets=lumina.PRESETS,
+        preset="attention_ff",
+        blocks=lumina.BLOCKS,
+        checkpointed=("JointTransformerBlock",),
+        bucket_step_px=32,
+        variants={
+            "base": Variant(
+                title="Z-Image",
+                levels=Levels(
+                    density="logit_normal", shift="resolution",
+                    reason="the model was trained on these levels: logit-normal, shifted towards "
+                    "noise with the number of picture tokens (arXiv 2511.22699)",
+                ),
+                preview=Preview(scheduler="simple", steps=25, cfg=4.0),
+            ),
+            "distilled": Variant(
+                title="Z-Image Turbo",
+                levels=Levels(
+                    density="uniform", shift="static", shift_value=3.0,
+                    reason="Turbo draws at eight levels that are even under a shift of 3, so "
+                    "training asks at the levels at which it will be asked",
+                ),
+                preview=Preview(sampler="res_multistep", scheduler="simple", steps=8, cfg=1.0),
+                warning="Z-Image Turbo is distilled to eight steps, and training it without a "
+                "training adapter undoes that: pictures turn blurred after some hundred steps. "
+                "Choose the adapter that is published for it in training_adapter, or train on "
+                "Z-Image itself or on a de-distilled Turbo; see docs/z_image.md.",
+                adapter_helps=True,
+            ),
+            "dedistilled": Variant(
+                title="Z-Image Turbo, de-distilled",
+                levels=Levels(
+                    density="logit_normal", shift="static", shift_value=3.0,
+                    reason="it is Turbo made trainable again, and drawn under Turbo's shift of 3",
+                ),
+                preview=Preview(scheduler="simple", steps=20, cfg=3.0),
+            ),
+        },
+        advice={
+            "style": Advice(rank=32, learning_rate=1e-4, steps=3000, targets="attention_ff"),
+            "character": Advice(
+                rank=16, learning_rate=1e-4, steps=2000, steps_per_picture=100,
+                targets="attention_ff",
+            ),
+            "concept": Advice(rank=32, learning_rate=1e-4, steps=3000, targets="linear"),
+        },
+    ),
 )

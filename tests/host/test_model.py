@@ -40,7 +40,7 @@ def test_the_prediction_is_the_sampling_objects_own(tiny: Any, kind: str, wanted
 def test_edm_is_told_from_v(tiny: Any) -> None:
     from comfy_extras.nodes_model_advanced import ModelSamplingContinuousEDM
 
-    from lora_kiln.host.model import prediction_of
+    from lora_kiln.host.sampling_law import prediction_of
 
     for kind, wanted in (("edm", "edm"), ("v_prediction", "v"), ("eps", "eps")):
         (patched,) = ModelSamplingContinuousEDM().patch(tiny, kind, 120.0, 0.002)

@@ -155,10 +155,10 @@ def test_the_model_is_bit_identical_after_an_error_in_the_loop(
     warm_up(demo)
     plain = StepRunner.losses
 
-    def broken(self: Any, samples: Any, step: int) -> torch.Tensor:
+    def broken(self: Any, samples: Any, step: int, total: int) -> torch.Tensor:
         if step == 2:
             raise RuntimeError("the kiln cracked")
-        return plain(self, samples, step)
+        return plain(self, samples, step, total)
 
     before = photograph(demo.model)
     with monkeypatch.context() as patched:

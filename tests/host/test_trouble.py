@@ -24,8 +24,8 @@ def spoil_losses(monkeypatch: pytest.MonkeyPatch, steps: set[int], value: float)
 
     plain = StepRunner.losses
 
-    def spoilt(self: Any, samples: Any, step: int) -> torch.Tensor:
-        losses = plain(self, samples, step)
+    def spoilt(self: Any, samples: Any, step: int, total: int) -> torch.Tensor:
+        losses = plain(self, samples, step, total)
         return losses * value if step in steps else losses
 
     monkeypatch.setattr(StepRunner, "losses", spoilt)
@@ -77,9 +77,9 @@ def test_running_out_of_memory_halves_the_microbatch_and_changes_nothing(
     plain = StepRunner.losses
     sizes: list[tuple[int, int]] = []
 
-    def hungry(self: Any, samples: Any, step: int) -> torch.Tensor:
+    def hungry(self: Any, samples: Any, step: int, total: int) -> torch.Tensor:
         sizes.append((step, len(samples)))
-        losses = plain(self, samples, step)
+        losses = plain(self, samples, step, total)
         second_of_step_1 = [s for s, _ in sizes].count(1) == 2 and step == 1
         if second_of_step_1 or (step >= 2 and len(samples) > 1):
             # In backward; in step 1 the gradients of another microbatch are there already.
@@ -112,7 +112,7 @@ def test_no_memory_for_a_single_picture_is_told(
 ) -> None:
     from lora_kiln.trainer.step import StepRunner
 
-    def starved(self: Any, samples: Any, step: int) -> torch.Tensor:
+    def starved(self: Any, samples: Any, step: int, total: int) -> torch.Tensor:
         raise RuntimeError("MPS backend out of memory (made up)")
 
     monkeypatch.setattr(StepRunner, "losses", starved)
@@ -139,9 +139,9 @@ def test_blocks_are_recomputed_when_one_picture_is_too_much(
         seen.append("block")
         return recomputed(*args, **kwargs)
 
-    def hungry(self: Any, samples: Any, step: int) -> torch.Tensor:
+    def hungry(self: Any, samples: Any, step: int, total: int) -> torch.Tensor:
         seen.clear()
-        losses = plain(self, samples, step)
+        losses = plain(self, samples, step, total)
         if not seen and step == 1:
             losses.register_hook(_out_of_memory)
         return losses

@@ -7,8 +7,8 @@ import re
 import pytest
 import torch
 
-from lora_kiln.core.errors import HostError, LoraFormatError
-from lora_kiln.lora_format.family import families, family_of_class
+from lora_kiln.core.errors import LoraFormatError
+from lora_kiln.lora_format.family import families
 from lora_kiln.lora_format.ir import Layer, LoraFile, lora_layer
 from lora_kiln.lora_format.stock import write_stock
 from lora_kiln.lora_format.table import ModuleTable
@@ -49,13 +49,6 @@ def test_text_encoders_have_prefixes_of_their_own() -> None:
         keys_of(layer("mlp", "t5xxl"))
 
 
-def test_the_family_of_a_model_is_found_by_its_class() -> None:
-    assert family_of_class(["SDXL", "BaseModel", "object"]).name == "sdxl"
-    assert family_of_class(["MySDXL", "SDXL", "BaseModel"]).name == "sdxl"
-    with pytest.raises(HostError, match=r"a 'Flux'.*can train: SDXL.*Connect a checkpoint"):
-        family_of_class(["Flux", "BaseModel", "object"])
-
-
 @pytest.mark.parametrize(
     ("path", "trained"),
     [
@@ -80,7 +73,12 @@ def test_what_an_sdxl_lora_trains(path: str, trained: bool) -> None:
 
 def test_families_are_data() -> None:
     for family in families().values():
-        re.compile(family.targets)
-        assert family.bucket_step_px % 8 == 0
+        training = family.training
+        assert training is not None and training.preset in training.presets
+        assert training.bucket_step_px % 8 == 0 and "base" in training.variants
+        assert training.advice.keys() == {"style", "character", "concept"}
+        assert all(advice.targets in training.presets for advice in training.advice.values())
+        for pattern in (*training.presets.values(), *(p for p, _ in training.blocks)):
+            re.compile(pattern)
         assert set(family.key_prefixes) == {"unet", *family.text_encoders}
         assert all(prefix[-1] in "._" for prefix in family.key_prefixes.values())

@@ -1,4 +1,4 @@
-"""``core.protocols.Denoiser`` for a tiny UNet of diffusers: the second implementation.
+"""``core.protocols.Denoiser`` for a UNet of diffusers: the second implementation.
 
 Its mathematics is diffusers' own (network, DDPM schedule); only the language is ours, in which
 the noise level is a sigma and the network's answer the denoised picture.
@@ -17,13 +17,14 @@ from torch import nn
 from lora_kiln.core.protocols import Cond, FetchedWeight, ImageGeometry, TextEmbedding
 from lora_kiln.lora_format.architectures.ldm_unet import LdmUnet
 from lora_kiln.lora_format.family import Family
+from lora_kiln.lora_format.training import Preview, Training, Variant
+from lora_kiln.trainer.law import LEAST_ALPHA_BAR, DiscreteLaw
 
 TEXT_WIDTH, TOKENS = 8, 5
 TARGETS = r"(attn[12]\.to_(q|k|v|out\.0)|ff\.net\.(0\.proj|2)|proj_(in|out)|conv1)$"
 FAMILY = Family(
     name="tiny",
     title="Tiny",
-    host_class="UNet2DConditionModel",
     base_version="tiny",
     architecture="tiny/lora",
     network=LdmUnet(
@@ -34,9 +35,15 @@ FAMILY = Family(
     key_prefixes={"unet": "lora_unet_"},
     stock_forms={"unet": ("lora_unet_{own_flat}",)},
     diffusers_prefix="unet.",
-    targets=TARGETS,
-    checkpointed=("BasicTransformerBlock", "ResnetBlock2D"),
-    bucket_step_px=8,
+    training=Training(
+        network_class="UNet2DConditionModel",
+        presets={"most": TARGETS},
+        preset="most",
+        blocks=((r"^(?:down|up)_blocks\.(\d+)", "block"),),
+        checkpointed=("BasicTransformerBlock", "ResnetBlock2D"),
+        bucket_step_px=8,
+        variants={"base": Variant(title="Tiny", preview=Preview())},
+    ),
 )
 
 
@@ -58,37 +65,25 @@ def make_unet(seed: int = 0) -> Any:
     return unet.requires_grad_(False)
 
 
-def make_schedule() -> Any:
-    """The schedule SDXL was trained with."""
-    return DDPMScheduler(
+def make_schedule(prediction: str = "eps", zero_terminal: bool = False) -> Any:
+    """The schedule SDXL was trained with, or that of its v-prediction offspring."""
+    schedule: Any = DDPMScheduler(
         num_train_timesteps=1000,
         beta_start=0.00085,
         beta_end=0.012,
         beta_schedule="scaled_linear",
-        prediction_type="epsilon",
+        prediction_type={"eps": "epsilon", "v": "v_prediction"}[prediction],
+        rescale_betas_zero_snr=zero_terminal,
     )
+    # diffusers ends at exactly zero, where no sigma is finite; hosts hold it just above.
+    schedule.alphas_cumprod = schedule.alphas_cumprod.double().clamp(min=LEAST_ALPHA_BAR)
+    return schedule
 
 
-class DiffusersLaw:
+def make_law(prediction: str = "eps", zero_terminal: bool = False) -> DiscreteLaw:
     """sigma = sqrt((1 - abar) / abar): noise per unit of picture."""
-
-    prediction = "eps"
-    timestep_count = 1000
-
-    def __init__(self, schedule: Any) -> None:
-        abar = schedule.alphas_cumprod.double()
-        self.sigmas = ((1 - abar) / abar).sqrt()
-
-    def sigma(self, timestep: torch.Tensor) -> torch.Tensor:
-        return self.sigmas[timestep].float()
-
-    def noisy(
-        self, sigma: torch.Tensor, noise: torch.Tensor, latent: torch.Tensor
-    ) -> torch.Tensor:
-        return latent + sigma.view(-1, 1, 1, 1) * noise
-
-    def timestep(self, sigma: torch.Tensor) -> torch.Tensor:
-        return (self.sigmas[None] - sigma[:, None].double()).abs().argmin(1)
+    abar = make_schedule(prediction, zero_terminal).alphas_cumprod
+    return DiscreteLaw(prediction=prediction, sigmas=((1 - abar) / abar).sqrt())
 
 
 class PlainWeights:
@@ -115,10 +110,12 @@ class DiffusersDenoiser:
     device = torch.device("cpu")
     compute_dtype = torch.float32
 
-    def __init__(self, unet: Any) -> None:
+    def __init__(
+        self, unet: Any, prediction: str = "eps", zero_terminal: bool = False
+    ) -> None:
         self.unet = unet
         self.weights = PlainWeights()
-        self.sampling = DiffusersLaw(make_schedule())
+        self.sampling = make_law(prediction, zero_terminal)
 
     def modules(self) -> Mapping[str, nn.Module]:
         return dict(self.unet.named_modules())
@@ -143,9 +140,11 @@ class DiffusersDenoiser:
         size = sigma.view(-1, 1, 1, 1)
         scaled = noisy / (size.square() + 1).sqrt()
         tokens = torch.cat([cond["tokens"] for cond in conds])
-        eps = self.unet(scaled, self.sampling.timestep(sigma), tokens).sample
-        denoised: torch.Tensor = noisy - size * eps
-        return denoised
+        timesteps = (self.sampling.sigmas[None] - sigma[:, None].double()).abs().argmin(1)
+        output: torch.Tensor = self.unet(scaled, timesteps, tokens).sample
+        if self.sampling.prediction == "eps":
+            return noisy - size * output
+        return noisy / (size.square() + 1) - output * size / (size.square() + 1).sqrt()
 
 
 def geometry(side_px: int = 64) -> ImageGeometry:

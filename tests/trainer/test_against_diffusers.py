@@ -15,15 +15,20 @@ from lora_kiln.core.attach import Attachment
 from lora_kiln.core.protocols import Denoiser
 from lora_kiln.dataset.prepare import TrainingItem
 from lora_kiln.trainer.activations import checkpoint_blocks
-from lora_kiln.trainer.adapter import LoraAdapter, find_targets
+from lora_kiln.trainer.adapter import LoraAdapter
+from lora_kiln.trainer.adapter_settings import AdapterSettings
 from lora_kiln.trainer.batches import Sample
-from lora_kiln.trainer.draws import draw_noise, draw_timesteps
+from lora_kiln.trainer.draws import draw_noise
 from lora_kiln.trainer.frozen import attach_frozen
-from lora_kiln.trainer.objective import objective_for
+from lora_kiln.trainer.objective_settings import ObjectiveSettings
+from lora_kiln.trainer.parts import choose_parts
+from lora_kiln.trainer.recipe import make_recipe
 from lora_kiln.trainer.step import StepRunner
+from lora_kiln.trainer.timesteps import even_draws
 
 SEED, STEP, COUNT = 11, 3, 3
 RANK, ALPHA = 4, 6
+KINDS = [("eps", False), ("v", False), ("v", True)]
 
 
 def make_items(second: ModuleType) -> list[TrainingItem]:
@@ -44,10 +49,10 @@ def make_items(second: ModuleType) -> list[TrainingItem]:
 def make_adapter(second: ModuleType, denoiser: Any) -> LoraAdapter:
     """With random ``up`` factors: at zero, ``down`` would have no gradient."""
     adapter = LoraAdapter(
-        find_targets(denoiser, second.FAMILY),
+        choose_parts(
+            denoiser.modules(), second.FAMILY, AdapterSettings(), rank=RANK, alpha=ALPHA
+        ),
         denoiser.weights,
-        rank=RANK,
-        alpha=ALPHA,
         seed=SEED,
         device=torch.device("cpu"),
     )
@@ -65,7 +70,9 @@ def make_runner(second: ModuleType, denoiser: Denoiser) -> StepRunner:
     conds = [denoiser.condition(i.embedding, i.geometry, i.latent[None]) for i in items]
     return StepRunner(
         denoiser=denoiser,
-        objective=objective_for("eps"),
+        recipe=make_recipe(
+            ObjectiveSettings(), denoiser.sampling, second.FAMILY.training.variants["base"], 2
+        ),
         items=items,
         conds=conds,
         seed=SEED,
@@ -74,12 +81,13 @@ def make_runner(second: ModuleType, denoiser: Denoiser) -> StepRunner:
 
 
 def ours(
-    second: ModuleType, unet: Any, *, recompute: bool = False, limit: int = COUNT
+    second: ModuleType, unet: Any, *, recompute: bool = False, limit: int = COUNT,
+    kind: tuple[str, bool] = KINDS[0],
 ) -> tuple[float, dict[str, torch.Tensor], Any]:
-    denoiser = second.DiffusersDenoiser(unet)
+    denoiser = second.DiffusersDenoiser(unet, *kind)
     adapter, runner = make_adapter(second, denoiser), make_runner(second, denoiser)
     runner.microbatch_limit = limit
-    targeted = {id(module) for module in adapter.targets.values()}
+    targeted = {id(part.module) for part in adapter.parts.values()}
     others = [m for m in denoiser.modules().values() if id(m) not in targeted]
     with Attachment() as attachment:
         adapter.attach(attachment)
@@ -95,10 +103,16 @@ def ours(
     return loss, gradients, denoiser
 
 
+def drawn_timesteps() -> torch.Tensor:
+    """What the runner draws, as diffusers counts."""
+    even = even_draws(SEED, STEP, list(range(COUNT)), COUNT, stratified=True)
+    return (even * 1000).long()
+
+
 def theirs(
-    second: ModuleType, unet: Any, state: dict[str, torch.Tensor]
+    second: ModuleType, unet: Any, state: dict[str, torch.Tensor], kind: tuple[str, bool]
 ) -> tuple[float, dict[str, torch.Tensor]]:
-    """Plain PEFT on the whole UNet, and the noise error as every diffusers script has it."""
+    """Plain PEFT on the whole UNet, and the loss as every diffusers script has it."""
     from peft import LoraConfig
 
     paths = sorted({name.rpartition(".")[0] for name in state})
@@ -115,21 +129,27 @@ def theirs(
     items, slots = make_items(second), list(range(COUNT))
     latents = torch.stack([item.latent for item in items])
     noise = draw_noise(SEED, STEP, slots, latents.shape[1:])
-    timesteps = draw_timesteps(SEED, STEP, slots, 1000)
-    noisy = second.make_schedule().add_noise(latents, noise, timesteps)
+    timesteps, schedule = drawn_timesteps(), second.make_schedule(*kind)
+    noisy = schedule.add_noise(latents.double(), noise.double(), timesteps).float()
+    target = noise
+    if kind[0] == "v":
+        target = schedule.get_velocity(latents.double(), noise.double(), timesteps).float()
     tokens = torch.cat([item.embedding.tokens for item in items])
-    loss = functional.mse_loss(unet(noisy, timesteps, tokens).sample, noise)
+    loss = functional.mse_loss(unet(noisy, timesteps, tokens).sample, target)
     loss.backward()
     return float(loss.detach()), {name: p.grad for name, p in factors.items() if p.grad is not None}
 
 
 @pytest.mark.parametrize("recompute", [False, True])
-def test_loss_and_gradients_equal_plain_peft(second: ModuleType, recompute: bool) -> None:
+@pytest.mark.parametrize("kind", KINDS, ids=["eps", "v", "v with zero terminal SNR"])
+def test_loss_and_gradients_equal_plain_peft(
+    second: ModuleType, recompute: bool, kind: tuple[str, bool]
+) -> None:
     unet = second.make_unet()
     reference = copy.deepcopy(unet)
     state = make_adapter(second, second.DiffusersDenoiser(unet)).state()
-    loss, gradients, denoiser = ours(second, unet, recompute=recompute)
-    wanted_loss, wanted = theirs(second, reference, state)
+    loss, gradients, denoiser = ours(second, unet, recompute=recompute, kind=kind)
+    wanted_loss, wanted = theirs(second, reference, state, kind)
     assert loss == pytest.approx(wanted_loss, rel=1e-4)
     assert gradients.keys() == wanted.keys()
     assert any(".conv1." in name for name in wanted)
@@ -156,37 +176,16 @@ def test_the_network_is_untouched_and_fresh_adapters_change_nothing(second: Modu
     runner = make_runner(second, denoiser)
     batch = [Sample(index, index) for index in range(COUNT)]
     with torch.no_grad():
-        before = runner.losses(batch, STEP)
+        before = runner.losses(batch, STEP, COUNT)
     adapter = LoraAdapter(
-        find_targets(denoiser, second.FAMILY), denoiser.weights,
-        rank=RANK, alpha=ALPHA, seed=1, device=torch.device("cpu"),
+        choose_parts(denoiser.modules(), second.FAMILY, AdapterSettings(), rank=4, alpha=6),
+        denoiser.weights, seed=1, device=torch.device("cpu"),
     )
     with Attachment() as attachment, torch.no_grad():
         adapter.attach(attachment)
-        assert torch.equal(runner.losses(batch, STEP), before)
+        assert torch.equal(runner.losses(batch, STEP, COUNT), before)
     ours(second, unet)
     assert [n for n, m in unet.named_modules() if "forward" in m.__dict__] == []
     assert unet.state_dict().keys() == tensors.keys()
     for name, value in unet.state_dict().items():
         assert torch.equal(value, tensors[name]), name
-
-
-def test_every_loss_of_the_native_objective(second: ModuleType) -> None:
-    """Weighted error of the denoised picture = error of the noise, at every noise level."""
-    denoiser = second.DiffusersDenoiser(second.make_unet())
-    law, objective = denoiser.sampling, objective_for("eps")
-    generator = torch.Generator().manual_seed(0)
-    timesteps = torch.tensor([0, 1, 10, 100, 400, 700, 900, 999])
-    sigma = law.sigma(timesteps)
-    shape = (len(timesteps), 4, 8, 8)
-    latent, noise = (torch.randn(shape, generator=generator) for _ in range(2))
-    guess = noise + 0.3 * torch.randn(shape, generator=generator)
-    size = sigma.view(-1, 1, 1, 1).double()
-    denoised = law.noisy(sigma, noise, latent).double() - size * guess.double()
-    error = (latent.double() - denoised).square().flatten(1).mean(1) / size.flatten().square()
-    native = (guess - noise).double().square().flatten(1).mean(1)
-    torch.testing.assert_close(error, native, rtol=1e-4, atol=0)
-    mine = objective.loss(latent, denoised.float(), sigma)
-    assert mine.shape == (len(timesteps),)
-    # The smallest sigma is 0.03: what cancels there in fp32 stays below the tolerance.
-    torch.testing.assert_close(mine.double(), native, rtol=1e-4, atol=0)

@@ -18,6 +18,7 @@ from lora_kiln.trainer.adapter import LoraAdapter
 from lora_kiln.trainer.batches import BatchPlan
 from lora_kiln.trainer.config import TrainSettings
 from lora_kiln.trainer.loop import BAD_STEPS_TO_STOP, Loop
+from lora_kiln.trainer.parts import Part
 from lora_kiln.trainer.runs import Run
 from lora_kiln.trainer.scaling import LossScale
 from lora_kiln.trainer.schedule import make_optimizer, make_schedule
@@ -64,10 +65,10 @@ def make_loop(
 ) -> Loop:
     settings = TrainSettings(steps=len(values), learning_rate=1e-2, checkpoint_every=0, **changes)
     adapter = LoraAdapter(
-        {"a": nn.Linear(6, 5)}, second.PlainWeights(), rank=2, alpha=2, seed=1,
+        {"a": Part(nn.Linear(6, 5), 2, 2.0)}, second.PlainWeights(), seed=1,
         device=torch.device("cpu"),
     )  # fmt: skip
-    optimizer = make_optimizer(adapter.parameters(), settings)
+    optimizer = make_optimizer(adapter.groups(), settings)
     runner: Any = FakeRunner(values)
     runner.state = state = TrainState(
         step=0,

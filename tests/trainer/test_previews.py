@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from lora_kiln.core.protocols import SampleRequest
+from lora_kiln.lora_format.training import Preview
 from lora_kiln.trainer.config import TrainSettings
 from lora_kiln.trainer.previews import (
     HELD_OUT_SUBJECTS,
@@ -63,6 +64,7 @@ def test_the_same_seeds_at_every_step_and_the_pictures_are_kept(tmp_path: Path) 
     previews = Previews(
         sampler=sampler,
         prompts=["a cat", "ein Bär"],
+        usual=Preview(),
         settings=TrainSettings(seed=5, preview_steps=3, preview_cfg=2.5),
         folder=tmp_path,
         size_px=(16, 24),

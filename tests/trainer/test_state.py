@@ -13,6 +13,7 @@ from torch import nn
 from lora_kiln.core.errors import StateError
 from lora_kiln.trainer.adapter import LoraAdapter
 from lora_kiln.trainer.config import TrainSettings
+from lora_kiln.trainer.parts import Part
 from lora_kiln.trainer.scaling import LossScale
 from lora_kiln.trainer.schedule import make_optimizer, make_schedule
 from lora_kiln.trainer.state import KEPT_STATES, TrainState, latest_checkpoint
@@ -28,14 +29,12 @@ def make_state(
     torch.manual_seed(0)
     modules: list[nn.Module] = [nn.Linear(6, 5), nn.Conv2d(4, 3, 3)]
     adapter = LoraAdapter(
-        dict(zip(names, modules, strict=True)),
+        {name: Part(m, rank, rank) for name, m in zip(names, modules, strict=True)},
         second.PlainWeights(),
-        rank=rank,
-        alpha=rank,
         seed=1,
         device=torch.device("cpu"),
     )
-    optimizer = make_optimizer(adapter.parameters(), SETTINGS)
+    optimizer = make_optimizer(adapter.groups(), SETTINGS)
     return TrainState(
         step=0,
         adapter=adapter,

@@ -1,8 +1,8 @@
 """Noise prediction (DDPM, arXiv 2006.11239, equation 14).
 
-With the noisy latent x = x0 + sigma * eps and the estimate x0' = x - sigma * eps', the error of
-the noise is eps' - eps = (x0 - x0') / sigma, so the plain noise loss is the squared error of the
-denoised latent over sigma squared.
+    x = x0 + sigma * eps,    x0' = x - sigma * eps',    target = eps
+
+SNR = 1 / sigma ** 2.
 """
 
 from __future__ import annotations
@@ -10,11 +10,22 @@ from __future__ import annotations
 import torch
 
 from ..objective import Objective
+from ..preconditioning import additive_snr, minus_sigma, ones
 
 
-def weight(sigma: torch.Tensor) -> torch.Tensor:
-    """``1 / sigma**2``; (B,) -> (B,)."""
-    return sigma.square().reciprocal()
+def target(
+    latent: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor, sigma_data: float
+) -> torch.Tensor:
+    """The noise."""
+    return noise
 
 
-OBJECTIVE = Objective(name="eps", weight=weight)
+OBJECTIVE = Objective(
+    name="eps",
+    title="noise prediction",
+    c_skip=ones,
+    c_out=minus_sigma,
+    target=target,
+    snr=additive_snr,
+    eps_share=ones,
+)

@@ -1,0 +1,46 @@
+"""The picture of what is trained, for a connected MODEL or for SDXL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..core.protocols import SamplingLaw
+from ..lora_format.family import families
+from ..trainer.law import DiscreteLaw, ddpm_sigmas
+from ..trainer.objective_settings import ObjectiveSettings
+from ..trainer.recipe import make_recipe
+from ..trainer.shares import shares_chart
+from .model import family_of
+from .model_kind import variant_of
+from .sampling_law import law_of, with_chosen_sampling
+
+LATENT = (128, 128)
+"""A picture of 1024 x 1024 pixels."""
+
+
+def shares_picture(settings: ObjectiveSettings, model: Any = None) -> torch.Tensor:
+    """(480, 800, 3) in 0..1.
+
+    Raises:
+        ConfigError: a setting means nothing for the model.
+        HostError: the model is of no family that can be trained.
+    """
+    if model is None:
+        prediction = "v" if settings.prediction == "v" else "eps"
+        zero = settings.zero_terminal_snr == "on"
+        law: SamplingLaw = DiscreteLaw(prediction=prediction, sigmas=ddpm_sigmas(zero_terminal=zero))
+        family, title = families()["sdxl"], "SDXL"
+        assert family.training is not None
+        variant = family.training.variants["base"]
+    else:
+        family = family_of(model)
+        assert family.training is not None
+        law = law_of(with_chosen_sampling(model, settings).get_model_object("model_sampling"))
+        variant = variant_of(model, family, settings.model_kind)
+        title = variant.title
+    recipe = make_recipe(settings, law, variant, family.training.patch)
+    zero_note = ", zero terminal SNR" if law.zero_terminal and law.prediction != "flow" else ""
+    title = f"{title}: {recipe.objective.title}{zero_note}, {recipe.density.title}, weighting "
+    return shares_chart(recipe, LATENT, title + recipe.weighting.title)

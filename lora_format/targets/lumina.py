@@ -1,0 +1,25 @@
+"""Lumina 2 and Z-Image.
+
+``attention_ff`` is what musubi-tuner and OneTrainer train, ``linear`` what ai-toolkit does; both
+leave the refiners alone, which ``refiners`` and ``all`` take in.
+"""
+
+from __future__ import annotations
+
+_LAYERS, _EVERY = r"^layers\.\d+\.", r"^(layers|noise_refiner|context_refiner)\.\d+\."
+_ATTENTION = r"attention\.(qkv|out)$"
+_ATTENTION_FF = r"(attention\.(qkv|out)|feed_forward\.w[123])$"
+_LINEAR = r"(attention\.(qkv|out)|feed_forward\.w[123]|adaLN_modulation\.\d+)$"
+
+PRESETS = {
+    "attention": _LAYERS + _ATTENTION,
+    "attention_ff": _LAYERS + _ATTENTION_FF,
+    "linear": _LAYERS + _LINEAR,
+    "refiners": _EVERY + _ATTENTION_FF,
+    "all": _EVERY + _LINEAR,
+}
+BLOCKS = (
+    (r"^layers\.(\d+)\.", "layer"),
+    (r"^noise_refiner\.(\d+)\.", "noise_refiner"),
+    (r"^context_refiner\.(\d+)\.", "context_refiner"),
+)

@@ -1,0 +1,25 @@
+"""A bell over the logarithm of sigma (EDM, arXiv 2206.00364, table 1)."""
+
+from __future__ import annotations
+
+import torch
+
+from ...core.protocols import SamplingLaw
+from ..density import Density, normal_quantile
+
+
+def quantile(
+    even: torch.Tensor, mean: float, spread: float, law: SamplingLaw
+) -> torch.Tensor:
+    """``ln sigma = mean + spread * normal``, as a time of the model's schedule."""
+    return law.time((mean + spread * normal_quantile(even)).exp())
+
+
+DENSITY = Density(
+    name="lognormal",
+    title="log-normal sigma",
+    quantile=quantile,
+    mean=-1.2,
+    spread=1.2,
+    source="EDM, arXiv 2206.00364, table 1",
+)

@@ -1,0 +1,27 @@
+"""min-SNR without the corner (Crowson et al., arXiv 2401.11605, section 3.3).
+
+The denoised picture's error counts SNR * gamma / (SNR + gamma).
+"""
+
+from __future__ import annotations
+
+import torch
+
+from ..weighting import Weighting
+
+
+def weight(
+    snr: torch.Tensor, eps_share: torch.Tensor, gamma: float, objective: str
+) -> torch.Tensor:
+    """``gamma / (SNR + gamma) * eps_share``."""
+    return gamma / (snr + gamma) * eps_share
+
+
+WEIGHTING = Weighting(
+    name="soft_min_snr",
+    title="soft min-SNR",
+    weight=weight,
+    gamma=4.0,
+    objectives=("eps", "v", "edm"),
+    source="arXiv 2401.11605; k-diffusion",
+)
