@@ -30,7 +30,8 @@ def shares_picture(settings: ObjectiveSettings, model: Any = None) -> torch.Tens
     if model is None:
         prediction = "v" if settings.prediction == "v" else "eps"
         zero = settings.zero_terminal_snr == "on"
-        law: SamplingLaw = DiscreteLaw(prediction=prediction, sigmas=ddpm_sigmas(zero_terminal=zero))
+        sigmas = ddpm_sigmas(zero_terminal=zero)
+        law: SamplingLaw = DiscreteLaw(prediction=prediction, sigmas=sigmas)
         family, title = families()["sdxl"], "SDXL"
         assert family.training is not None
         variant = family.training.variants["base"]
