@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -11,6 +12,19 @@ import torch
 from ..core.errors import LoraFormatError
 from ..core.registry import declared_objects
 from .ir import Layer
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a layer's place in its file says of its factors.
+
+    Attributes:
+        by_host: whether it is named as ComfyUI's own trainer names layers.
+        scale: by settings outside of the tensors, for factors that show no rank.
+    """
+
+    by_host: bool
+    scale: float
 
 
 class Algorithm(ABC):
@@ -21,14 +35,24 @@ class Algorithm(ABC):
         title: what people call it.
         factors: names of all factors that can occur, as the stock loader spells them.
         scaled: whether ``alpha`` scales the change.
+        has_alpha: whether files hold an ``alpha``, be it a scale or something else.
         needs_weight: whether the change depends on the weight it changes.
+        decomposes: whether magnitudes of weight decomposition (DoRA) may stand beside the factors.
+        changes_bias: whether it is the bias that it changes, and not the weight.
+        multiplied: whether one factor of zeros makes the whole change zero.
+        carriers: factors that a scale can be multiplied into; the first that is there.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     factors: ClassVar[tuple[str, ...]]
     scaled: ClassVar[bool] = True
+    has_alpha: ClassVar[bool] = True
     needs_weight: ClassVar[bool] = False
+    decomposes: ClassVar[bool] = False
+    changes_bias: ClassVar[bool] = False
+    multiplied: ClassVar[bool] = True
+    carriers: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def is_complete(self, factors: Mapping[str, torch.Tensor]) -> bool:
@@ -76,6 +100,40 @@ class Algorithm(ABC):
         if layer.alpha is None or not rank:
             return 1.0
         return layer.alpha / rank
+
+    def times(self, layer: Layer, number: float) -> Layer:
+        """The same with one of its factors multiplied by a number, rounded to its dtype."""
+        name = next(name for name in self.carriers if name in layer.factors)
+        factor = layer.factors[name]
+        scaled = (factor.to(torch.float64) * number).to(factor.dtype)
+        return replace(layer, factors={**layer.factors, name: scaled})
+
+    def settled(self, layer: Layer, origin: Origin) -> Layer:
+        """What readers of files disagree about, multiplied into the factors.
+
+        Args:
+            layer: as the file has it.
+            origin: what tells who means what.
+        """
+        return layer
+
+    def readable(self, layer: Layer) -> Layer:
+        """The same change in a form that the stock loader does not break off at."""
+        return layer
+
+    def is_weakened(self, layer: Layer, alpha: float) -> bool:
+        """Whether the stock loader takes the file's alpha for less than its trainer did.
+
+        Args:
+            layer: settled.
+            alpha: as it stands in the file.
+        """
+        return False
+
+    def is_zero(self, layer: Layer) -> bool:
+        """Whether it changes nothing, as its factors show without being multiplied."""
+        zero = [not bool(factor.any()) for factor in layer.factors.values()]
+        return any(zero) if self.multiplied else all(zero)
 
 
 def algorithms() -> dict[str, Algorithm]:

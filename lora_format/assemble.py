@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from .algorithm import Algorithm, algorithms, check_filled
-from .algorithms.oft import limit_blocks
+from .algorithm import Algorithm, Origin, algorithms, check_filled
+from .family import host_prefix
 from .finding import ERROR, WARNING, Finding
 from .groups import Group
 from .ir import Layer, Target
@@ -17,13 +17,7 @@ from .scales import Scales
 from .table import ModuleTable
 
 SCALARS = ("alpha",)
-DECOMPOSED = ("lora", "loha", "lokr")
-ROTATIONS = ("oft", "boft")
 SAVE_AGAIN = "Ask the file's maker for a whole file, or download it again"
-UNSUPPORTED = {
-    "oft_R": "PEFT's OFT",
-    "oft_diag": "old diagonal OFT",
-}
 BREAKING = ("lora_up", "hada_w1_a")
 """Factors that the stock loader takes up without looking whether the others are there."""
 
@@ -66,7 +60,7 @@ def drafts_of(
             continue
         used |= set(own)
         layer = Layer(target=target, algorithm=algorithm.name, factors=own)
-        if algorithm.name in DECOMPOSED:
+        if algorithm.decomposes:
             scale = factors.get("dora_scale", factors.get("magnitude"))
             layer = replace(layer, dora_scale=scale)
             used |= {"dora_scale", "magnitude"}
@@ -90,9 +84,7 @@ def misfit(draft: Draft, table: ModuleTable) -> Finding | None:
             f"{error}{_transposed_hint(layer)}", SAVE_AGAIN, draft.stem,
         )
     shape = table.shape(layer.target)
-    wanted = (shape[0], math.prod(shape[1:]))
-    if layer.algorithm in ("bias", "norm"):
-        wanted = (shape[0], 1)
+    wanted = (shape[0], 1 if algorithm.changes_bias else math.prod(shape[1:]))
     if outputs == wanted[0] and inputs in (wanted[1], -1):
         return _misfit_of_magnitudes(draft, shape)
     if (inputs, outputs) == wanted and outputs != inputs:
@@ -144,30 +136,17 @@ def finish(
     findings: list[Finding] = []
     if draft.layer.dora_scale is not None:
         layer = replace(layer, dora_scale=_magnitudes(draft, tensor, table))
-    if algorithm.scaled or layer.algorithm in ROTATIONS:
+    if algorithm.has_alpha:
         alpha, findings = _alpha(draft, algorithm, layer, tensor, scales)
         layer = replace(layer, alpha=alpha)
-    return _settled(layer, draft, scales), findings
+    return algorithm.settled(layer, _origin(draft, scales)), findings
 
 
-def _settled(layer: Layer, draft: Draft, scales: Scales) -> Layer:
-    """What readers of files disagree about, multiplied into the factors."""
-    factors = dict(layer.factors)
-    if layer.algorithm in ROTATIONS and layer.alpha:
-        # ComfyUI's trainer takes alpha for the limit itself, all others for a share of it.
-        own = draft.stem.startswith(("diffusion_model.", "text_encoders."))
-        outputs = algorithms()[layer.algorithm].shape(layer)[0]
-        limit = layer.alpha if own else layer.alpha * outputs
-        factors["oft_blocks"] = limit_blocks(factors["oft_blocks"], limit)
-        return replace(layer, factors=factors, alpha=0.0)
-    if {"lokr_w1", "lokr_w2"} <= set(factors) and "alpha" not in draft.keys:
-        # PEFT scales a Kronecker product of two whole sides too; nobody else does.
-        scale = scales.whole(draft.stem)
-        if scale != 1:
-            side = factors["lokr_w1"]
-            factors["lokr_w1"] = (side.to(torch.float64) * scale).to(side.dtype)
-            return replace(layer, factors=factors)
-    return layer
+def _origin(draft: Draft, scales: Scales) -> Origin:
+    return Origin(
+        by_host=draft.stem.startswith(host_prefix(draft.layer.target.component)),
+        scale=1.0 if "alpha" in draft.keys else scales.whole(draft.stem),
+    )
 
 
 def _alpha(
@@ -223,10 +202,6 @@ def _double(group: Group, key: str) -> Finding:
 
 def _orphan(group: Group, name: str) -> Finding:
     key = group.keys[name]
-    if name in UNSUPPORTED:
-        text = f"{key} belongs to {UNSUPPORTED[name]}, which ComfyUI does not read"
-        return Finding("unsupported-algorithm", ERROR, text, "Merge it into the model with the "
-                       "library that trained it, and extract a LoRA from the difference", key)
     follows = "ComfyUI's LoRA loader breaks off at it and applies nothing" if name in BREAKING \
         else "that layer does nothing"
     return Finding(

@@ -7,29 +7,22 @@ own naming. The text encoders' tables are the family's.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from ..core.errors import LoraFormatError
-from . import open_clip
 from .architecture import Shapes
-from .family import Family, families
+from .family import Family, families, host_prefix
 from .ir import NETWORK, Target
 from .read import Base
+from .stored import Layout, Stored
 from .table import ModuleTable, network
 from .tensors import TensorFile
 
-NETWORK_PREFIXES = ("model.diffusion_model.", "diffusion_model.", "net.", "")
-ENCODER_PREFIXES = {
-    "clip_l": (
-        "conditioner.embedders.0.transformer.",
-        "cond_stage_model.transformer.",
-        "text_encoders.clip_l.transformer.",
-    ),
-    "clip_g": ("text_encoders.clip_g.transformer.", open_clip.PREFIX),
-}
+NETWORK_PREFIXES = ("model.diffusion_model.", host_prefix(NETWORK), "net.", "")
 
 
 @dataclass(frozen=True)
@@ -39,12 +32,17 @@ class BaseFile:
     Attributes:
         base: its modules.
         file: its tensors.
-        prefixes: what stands before module names, by component.
+        layouts: how it keeps each component that it has.
     """
 
     base: Base
     file: TensorFile
-    prefixes: dict[str, str]
+    layouts: Mapping[str, Layout]
+
+    @property
+    def prefixes(self) -> dict[str, str]:
+        """What stands before a component's keys."""
+        return {component: layout.prefix for component, layout in self.layouts.items()}
 
     def weight(self, target: Target) -> torch.Tensor:
         """The weight that a target names.
@@ -69,21 +67,18 @@ class BaseFile:
             )
         tensor = self.file[place.key]
         if place.third is not None:
-            tensor = tensor.chunk(len(open_clip.PARTS))[place.third]
+            tensor = tensor.chunk(3)[place.third]
         tensor = tensor.T if place.transposed else tensor
         return tensor if target.rows is None else tensor[slice(*target.rows)]
 
-    def place(self, target: Target, name: str) -> open_clip.Stored | None:
+    def place(self, target: Target, name: str) -> Stored | None:
         """Where a parameter lies, if the checkpoint has it."""
-        prefix = self.prefixes.get(target.component)
-        if prefix is None:
+        layout = self.layouts.get(target.component)
+        found = layout.stored(target.module_path, name) if layout else None
+        if layout is None or found is None:
             return None
-        found: open_clip.Stored | None = open_clip.Stored(f"{target.module_path}.{name}")
-        if prefix == open_clip.PREFIX:
-            found = open_clip.stored(target.module_path, name)
-        if found is None or prefix + found.key not in self.file.header.entries:
-            return None
-        return replace(found, key=prefix + found.key)
+        key = layout.prefix + found.key
+        return replace(found, key=key) if key in self.file.header.entries else None
 
 
 def read_base(path: Path) -> BaseFile:
@@ -96,13 +91,13 @@ def read_base(path: Path) -> BaseFile:
     prefix, shapes = _network_shapes(file)
     family = family_of_shapes(shapes, path.name)
     networks = {NETWORK: network(NETWORK, type(family.network), shapes)}
-    prefixes = {NETWORK: prefix}
+    layouts = {NETWORK: Layout(prefix)}
     for component, kind in family.text_encoders.items():
         networks[component] = network(component, type(kind), kind.shapes())
-        for candidate in ENCODER_PREFIXES.get(component, ()):
-            if any(key.startswith(candidate) for key in file.header.entries):
-                prefixes[component] = candidate
-    return BaseFile(Base(family=family.name, table=ModuleTable(networks)), file, prefixes)
+        for layout in (*family.layouts.get(component, ()), Layout(host_prefix(component))):
+            if any(key.startswith(layout.prefix) for key in file.header.entries):
+                layouts[component] = layout
+    return BaseFile(Base(family=family.name, table=ModuleTable(networks)), file, layouts)
 
 
 def family_of_shapes(shapes: Shapes, name: str) -> Family:
@@ -121,7 +116,7 @@ def family_of_shapes(shapes: Shapes, name: str) -> Family:
         shared = [path for path in published if path in whole]
         alike = sum(len(shapes[path]) == len(published[path]) for path in shared)
         equal = sum(shapes[path] == published[path] for path in shared)
-        if alike >= 0.5 * len(whole):
+        if whole and alike >= 0.5 * len(whole):
             scored.append((alike + equal, family))
     if not scored:
         raise LoraFormatError(
@@ -133,14 +128,16 @@ def family_of_shapes(shapes: Shapes, name: str) -> Family:
 
 
 def _network_shapes(file: TensorFile) -> tuple[str, dict[str, tuple[int, ...]]]:
+    nested = any(host_prefix(NETWORK) in key for key in file.header.entries)
     for prefix in NETWORK_PREFIXES:
+        if nested and not prefix:
+            break  # What stands beside a network is none of its modules.
         pattern = re.compile(re.escape(prefix) + r"(.+)\.weight")
         found = {
             match[1]: entry.shape
             for key, entry in file.header.entries.items()
             if (match := pattern.fullmatch(key))
         }
-        if len(found) > 1 and (prefix or not any(p in key for p in NETWORK_PREFIXES[:2]
-                                                 for key in file.header.entries)):
+        if len(found) > 1:
             return prefix, found
     return "", {}

@@ -5,8 +5,11 @@ Each check looks at a file that was read and yields findings; ``CHECKS`` lists t
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sized
+
+import torch
 
 from ..core.errors import shorten
 from .algorithm import algorithm_of
@@ -60,15 +63,15 @@ def tiny_alpha(reading: Reading) -> Iterator[Finding]:
 def tripled_rank(reading: Reading) -> Iterator[Finding]:
     """Fused q, k, v of three times the rank with the alpha of one part (sd-scripts 2204)."""
     layers = [layer for layer in reading.lora.layers if layer.algorithm == "lora"]
-    fused = [layer for layer in layers if layer.target.module_path.endswith(("qkv", "linear1"))]
-    others = [layer for layer in layers if layer not in fused]
-    if not fused or not others:
+    others = Counter(_rank(layer) for layer in layers if not _parts(layer, reading))
+    if not others:
         return
-    usual = Counter(_rank(layer) for layer in others).most_common(1)[0][0]
+    usual = others.most_common(1)[0][0]
     alphas = {layer.alpha for layer in layers}
     weak = [
-        layer for layer in fused
-        if _rank(layer) in (3 * usual, 4 * usual) and _is_block_diagonal(layer)
+        layer for layer in layers
+        if (parts := _parts(layer, reading)) and _rank(layer) == len(parts) * usual
+        and _is_block_diagonal(layer, parts)
     ]
     if weak and len(alphas) == 1:
         times = _rank(weak[0]) // usual
@@ -86,11 +89,16 @@ def _rank(layer: Layer) -> int:
     return algorithm_of(layer).rank(layer) or 1
 
 
-def _is_block_diagonal(layer: Layer) -> bool:
-    """Whether the parts' rows use columns of their own."""
-    up = layer.factors["lora_up"].flatten(1)
-    third = up[: up.shape[0] // 3, up.shape[1] // 3:]
-    return bool((third == 0).all())
+def _parts(layer: Layer, reading: Reading) -> list[Target]:
+    """What a fused module consists of, when the layer is for all of it."""
+    found = reading.table[layer.target.component].parts(layer.target.module_path)
+    return [] if layer.target.rows else [target for _, target in found]
+
+
+def _is_block_diagonal(layer: Layer, parts: list[Target]) -> bool:
+    """Whether the first part's rows use no other columns than their own."""
+    up, (start, stop) = layer.factors["lora_up"].flatten(1), parts[0].rows or (0, 0)
+    return not bool(up[start:stop, up.shape[1] // len(parts):].any())
 
 
 def decomposition(reading: Reading) -> Iterator[Finding]:
@@ -127,9 +135,38 @@ def kronecker_cores(reading: Reading) -> Iterator[Finding]:
     if wrong:
         yield Finding(
             "lokr-core", ERROR,
-            f"{len(wrong)} layers are LoKr with Tucker's core, at which ComfyUI fails and goes on "
-            "without them", "Convert it (Convert LoRA, or kiln.py convert); the new file has the "
+            f"ComfyUI fails at {counted(wrong, 'layer')} and goes on without: LoKr with Tucker's "
+            "core", "Convert it (Convert LoRA, or kiln.py convert); the new file has the "
             "core multiplied in", wrong[0].target.module_path,
+        )
+
+
+def limited_rotations(reading: Reading) -> Iterator[Finding]:
+    """OFT's alpha: not a scale but a limit, and ComfyUI takes it for a lower one than others."""
+    alphas = {
+        layer: float(reading.tensors[key].to(torch.float64)) for layer in reading.lora.layers
+        if (key := reading.keys[layer.target].get("alpha"))
+        and algorithm_of(layer).has_alpha and not algorithm_of(layer).scaled
+    }
+    limited = [layer for layer, alpha in alphas.items() if alpha > 0]
+    if not limited:
+        return
+    titles = " and ".join(sorted({algorithm_of(layer).title for layer in limited}))
+    weak = [layer for layer in limited if algorithm_of(layer).is_weakened(layer, alphas[layer])]
+    if weak:
+        yield Finding(
+            "oft-limit", ERROR,
+            f"ComfyUI applies {counted(weak, 'layer')} of {titles} too weakly: alpha is no scale "
+            "there but a limit to the rotation, for each output, and ComfyUI takes it for the "
+            "limit of all outputs together",
+            "Convert it (Convert LoRA, or kiln.py convert); the new file has the limit multiplied "
+            "in", weak[0].target.module_path,
+        )
+    else:
+        yield Finding(
+            "oft-limit", NOTE, f"Alpha in {counted(limited, 'layer')} of {titles} is no scale but "
+            "a limit to the rotation, which they stay below", "There is nothing to do",
+            limited[0].target.module_path,
         )
 
 
@@ -151,10 +188,12 @@ def _is_vector(target: Target, reading: Reading) -> bool:
 
 
 def broken_values(reading: Reading) -> Iterator[Finding]:
-    """Factors that are not numbers."""
+    """Factors, alphas and magnitudes that are not numbers."""
     broken = [
         layer for layer in reading.lora.layers
-        if not all(is_finite(tensor) for tensor in layer.factors.values())
+        if not all(map(is_finite, layer.factors.values()))
+        or not math.isfinite(layer.alpha or 0.0)
+        or not (layer.dora_scale is None or is_finite(layer.dora_scale))
     ]
     if broken:
         names = [layer.target.module_path for layer in broken]
@@ -167,7 +206,7 @@ def broken_values(reading: Reading) -> Iterator[Finding]:
 def zero_layers(reading: Reading) -> Iterator[Finding]:
     """Layers whose product is zero: never trained, or merged with strength 0."""
     layers = [layer for layer in reading.lora.layers if not algorithm_of(layer).needs_weight]
-    zero = [layer for layer in layers if _is_zero(layer)]
+    zero = [layer for layer in layers if algorithm_of(layer).is_zero(layer)]
     if zero:
         whole = len(zero) == len(layers)
         text = f"The LoRA does nothing: all of its {len(layers)} layers are zero, nothing was " \
@@ -175,18 +214,6 @@ def zero_layers(reading: Reading) -> Iterator[Finding]:
             f"A part of the LoRA does nothing: {len(zero)} of {len(layers)} layers are zero"
         yield Finding("zero-layers", ERROR if whole else WARNING, text, TRAIN_AGAIN,
                       zero[0].target.module_path)
-
-
-def _is_zero(layer: Layer) -> bool:
-    pairs = {
-        "lora": ("lora_up", "lora_down"), "loha": ("hada_w1_a", "hada_w1_b", "hada_w2_a",
-                                                   "hada_w2_b"),
-        "lokr": ("lokr_w1", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_w1_a", "lokr_w1_b"),
-    }
-    names = pairs.get(layer.algorithm, tuple(layer.factors))
-    found = [not bool(layer.factors[name].any()) for name in names if name in layer.factors]
-    any_factor = layer.algorithm in pairs
-    return any(found) if any_factor else all(found)
 
 
 def components(reading: Reading) -> Iterator[Finding]:
@@ -215,6 +242,6 @@ def counted(items: Sized, name: str) -> str:
 
 
 CHECKS: tuple[Callable[[Reading], Iterator[Finding]], ...] = (
-    broken_values, vector_magnitudes, decomposition, scaled_rotations, kronecker_cores,
-    hidden_alpha, tripled_rank, tiny_alpha, zero_layers, components,
+    broken_values, vector_magnitudes, decomposition, scaled_rotations, limited_rotations,
+    kronecker_cores, hidden_alpha, tripled_rank, tiny_alpha, zero_layers, components,
 )

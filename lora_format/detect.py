@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from ..core.errors import LoraFormatError, shorten
+from .algorithm import algorithm_of
 from .assemble import Draft, drafts_of, misfit
 from .family import families, table_of
 from .finding import ERROR, WARNING, Finding
@@ -39,7 +40,8 @@ class Match:
     Attributes:
         family: the model's family.
         table: the model's modules.
-        drafts: layers that fit, by target and algorithm, the first of duplicates.
+        drafts: layers that fit, the first of duplicates, by target and whether they change its
+            bias.
         misfits: layers with a name of this model and other sizes.
         findings: broken layers.
         twice: names of layers that the file holds twice, the one left out first.
@@ -48,7 +50,7 @@ class Match:
 
     family: str
     table: ModuleTable
-    drafts: dict[tuple[Target, str], Draft] = field(default_factory=dict)
+    drafts: dict[tuple[Target, bool], Draft] = field(default_factory=dict)
     misfits: list[Finding] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     twice: list[tuple[str, str]] = field(default_factory=list)
@@ -93,24 +95,30 @@ def match_table(
 
 def _take(match: Match, drafts: list[Draft]) -> None:
     for draft in drafts:
-        place = (draft.layer.target, draft.layer.algorithm)
+        place = (draft.layer.target, algorithm_of(draft.layer).changes_bias)
         twin = match.drafts.setdefault(place, draft)
-        if twin is not draft:
+        if twin.layer.algorithm != draft.layer.algorithm:
+            match.findings.append(_two_changes(draft, twin))
+        elif twin is not draft:
             match.twice.append((draft.stem, twin.stem))
 
 
 def _drop_covered(match: Match) -> None:
     """A fused module and its parts in one file are the same thing twice: the fused one stays."""
-    whole = {
-        (target.component, target.module_path, algorithm == "bias"): draft
-        for (target, algorithm), draft in match.drafts.items() if target.rows is None
-    }
-    for place, draft in list(match.drafts.items()):
-        target, algorithm = place
-        twin = whole.get((target.component, target.module_path, algorithm == "bias"))
+    for (target, of_bias), draft in list(match.drafts.items()):
+        twin = match.drafts.get((replace(target, rows=None), of_bias))
         if target.rows and twin is not None:
             match.twice.append((draft.stem, twin.stem))
-            del match.drafts[place]
+            del match.drafts[target, of_bias]
+
+
+def _two_changes(draft: Draft, kept: Draft) -> Finding:
+    titles = " and ".join(algorithm_of(item.layer).title for item in (kept, draft))
+    return Finding(
+        "two-changes", ERROR, f"{draft.stem} has two changes of the same weight ({titles}), of "
+        "which ComfyUI applies only one", "Ask the file's maker for one that has them merged",
+        draft.stem,
+    )
 
 
 def _repeated(twice: list[tuple[str, str]]) -> Finding:
@@ -138,7 +146,8 @@ def detect(groups: Groups, tensors: Mapping[str, torch.Tensor], name: str) -> Ma
         match_table(groups, tensors, family, table_of(family)) for family in families()
     ]
     fitting = [match for match in matches if match.drafts and not match.misfits]
-    if not fitting:
+    near = max(matches, key=_nearness)
+    if not fitting or _overrules(near, fitting):
         raise _no_family(matches, groups, name)
     most = max(len(match.drafts) for match in fitting)
     best = [match for match in fitting if len(match.drafts) == most]
@@ -161,6 +170,10 @@ def _no_family(matches: list[Match], groups: Groups, name: str) -> LoraFormatErr
             expected=expected, remedy="If it is for a model of another size or depth, connect "
             "that model, or name its checkpoint (--base FILE)",
         )
+    broken = [fault for match in matches for fault in match.findings if fault.level == ERROR]
+    if broken:
+        return Undetected(broken[0].rule, broken[0].text, expected=expected,
+                          remedy=broken[0].remedy)
     if groups.modules:
         stems = [group.stem for group in groups.modules.values()]
         return Undetected(
@@ -173,6 +186,15 @@ def _no_family(matches: list[Match], groups: Groups, name: str) -> LoraFormatErr
         expected=expected, remedy="Look where you got it from what it is, and load it with the "
         "loader for its kind",
     )
+
+
+def _overrules(near: Match, fitting: list[Match]) -> bool:
+    """Whether a model that a file has misfits with is meant all the same.
+
+    One that fits may know no more than the text encoder that it shares with the other.
+    """
+    drafts = max(len(match.drafts) for match in fitting)
+    return len(near.drafts) + len(near.misfits) > drafts and len(near.drafts) >= drafts
 
 
 def _nearness(match: Match) -> tuple[int, int]:
@@ -213,7 +235,8 @@ def wrong_base(match: Match, groups: Groups, tensors: Mapping[str, torch.Tensor]
     ]
     given = families()[match.family].title
     if not others:
-        return None if match.drafts or match.misfits else _none_fits(groups, given)
+        known = match.drafts or match.misfits or match.findings
+        return None if known else _none_fits(groups, given)
     best = max(others, key=lambda other: len(other.drafts))
     title = families()[best.family].title
     return Finding(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from ..core.registry import declared_objects
 from .architecture import Architecture
 from .ir import NETWORK
+from .stored import Layout
 from .table import ModuleTable, built_in
 from .training import Training
+from .versions import Since
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,9 @@ class Family:
         part_prefix: the same for diffusers' names of parts of fused modules; None when the stock
             loader reads fused modules only.
         diffusers_prefix: what diffusers writes before names of the network.
+        layouts: for text encoders, how whole checkpoints keep them; that they may do so as ComfyUI
+            names them (:func:`host_prefix`) goes without saying.
+        read_since: what of such files the stock loader learnt to read in a certain version.
         training: how its models are trained; None where that is not built.
     """
 
@@ -46,6 +51,8 @@ class Family:
     stock_forms: Mapping[str, tuple[str, ...]]
     part_prefix: str | None = None
     diffusers_prefix: str
+    layouts: Mapping[str, tuple[Layout, ...]] = field(default_factory=dict)
+    read_since: tuple[Since, ...] = ()
     training: Training | None = None
 
     def is_target(self, module_path: str) -> bool:
@@ -65,3 +72,14 @@ def families() -> dict[str, Family]:
     from . import families as package
 
     return declared_objects(package, "FAMILY")
+
+
+def components() -> list[str]:
+    """The diffusion network, and every family's text encoders."""
+    encoders = {name for family in families().values() for name in family.text_encoders}
+    return [NETWORK, *sorted(encoders)]
+
+
+def host_prefix(component: str) -> str:
+    """What ComfyUI writes before module names of a component, in LoRAs and in checkpoints."""
+    return "diffusion_model." if component == NETWORK else f"text_encoders.{component}.transformer."

@@ -21,22 +21,21 @@ from .family import Family, families
 from .format import Written
 from .fuse import split_parts
 from .ir import NETWORK, Layer, LoraFile, Target
-from .scales import AT_START, CONFIG_NAME, METADATA_KEY
+from .scales import AT_START, CONFIG_NAME, METADATA_KEY, NESTING
 from .table import ModuleTable
 
 
 def fold_alpha(layers: Iterable[Layer]) -> tuple[Layer, ...]:
-    """Multiply each scale into the up factor, so that alpha is the rank."""
+    """Multiply each scale into a factor, so that alpha is the rank."""
     return tuple(_folded(layer) for layer in layers)
 
 
 def _folded(layer: Layer) -> Layer:
-    scale = algorithm_of(layer).scale(layer)
-    if layer.algorithm != "lora" or scale == 1:
+    algorithm = algorithm_of(layer)
+    scale, rank = algorithm.scale(layer), algorithm.rank(layer)
+    if scale == 1 or rank is None:
         return layer
-    up = layer.factors["lora_up"]
-    factors = {**layer.factors, "lora_up": (up.to(torch.float64) * scale).to(up.dtype)}
-    return replace(layer, factors=factors, alpha=float(layer.factors["lora_down"].shape[0]))
+    return replace(algorithm.times(layer, scale), alpha=float(rank))
 
 
 def write_diffusers(lora: LoraFile, table: ModuleTable) -> Written:
@@ -54,7 +53,7 @@ def write_diffusers(lora: LoraFile, table: ModuleTable) -> Written:
     settings: dict[str, Any] = {}
     for prefix, layers in _by_prefix(lora, family, table).items():
         names = {_foreign_name(layer.target, table): layer for layer in layers}
-        tensors |= _entries(names, prefix)
+        tensors |= _entries(names, prefix, table)
         settings |= {f"{prefix}{name}": value for name, value in _settings(names).items()}
     return Written(tensors, {METADATA_KEY: json.dumps(settings, sort_keys=True)}, {})
 
@@ -79,7 +78,7 @@ def write_peft(lora: LoraFile, table: ModuleTable) -> Written:
     names = {_foreign_name(layer.target, table): layer for layer in layers}
     config = {"peft_type": "LORA", "base_model_name_or_path": None, "bias": "none"}
     config |= _settings(names)
-    return Written(_entries(names, "base_model.model."), {}, {CONFIG_NAME: config})
+    return Written(_entries(names, NESTING, table), {}, {CONFIG_NAME: config})
 
 
 def _by_prefix(lora: LoraFile, family: Family, table: ModuleTable) -> dict[str, list[Layer]]:
@@ -112,10 +111,15 @@ def _foreign_name(target: Target, table: ModuleTable) -> str:
     return name
 
 
-def _entries(layers: Mapping[str, Layer], prefix: str) -> dict[str, torch.Tensor]:
+def _entries(
+    layers: Mapping[str, Layer], prefix: str, table: ModuleTable
+) -> dict[str, torch.Tensor]:
+    """Tensors by key, shaped as the modules that PEFT makes of them; ComfyUI's may be flat."""
     found: dict[str, torch.Tensor] = {}
     for name, layer in layers.items():
         down, up = _pair(layer)
+        outputs, *inputs = table.shape(layer.target)
+        down, up = down.reshape(-1, *inputs), up.reshape(outputs, -1, *[1] * (len(inputs) - 1))
         found[f"{prefix}{name}.lora_A.weight"] = down
         found[f"{prefix}{name}.lora_B.weight"] = up
         if layer.dora_scale is not None:

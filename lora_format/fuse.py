@@ -1,7 +1,8 @@
 """Parts of a fused module as one layer, and back, exactly.
 
 For LoRA: the downs one below the other, the ups on a block diagonal, each scale folded into its up;
-ranks and alphas may differ. Rows that no part covers stay zero.
+ranks and alphas may differ. Rows that no part covers stay zero. Parts of different number formats
+are put together in one that holds them all.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 
 from ..core.errors import LoraFormatError
 from .algorithm import algorithm_of
+from .dtypes import common_dtype
 from .ir import Layer, Target
 from .table import ModuleTable
 
@@ -45,7 +47,7 @@ def fuse_parts(layers: Iterable[Layer], table: ModuleTable) -> tuple[Layer, ...]
 
 def _place(layer: Layer) -> tuple[Target, bool]:
     """A weight and its bias are changed by layers of their own."""
-    return layer.target, layer.algorithm == "bias"
+    return layer.target, algorithm_of(layer).changes_bias
 
 
 def _fuse(parts: list[Layer], whole: Target, table: ModuleTable) -> Layer:
@@ -58,7 +60,7 @@ def _fuse(parts: list[Layer], whole: Target, table: ModuleTable) -> Layer:
         raise _no_fuse(whole, "DoRA")
     downs = [part.factors["lora_down"].flatten(1) for part in parts]
     ups = [part.factors["lora_up"].flatten(1) for part in parts]
-    dtype = torch.promote_types(ups[0].dtype, downs[0].dtype)
+    dtype = common_dtype(parts)
     rank, outputs = sum(len(down) for down in downs), table.shape(whole)[0]
     up = torch.zeros(outputs, rank, dtype=dtype)
     first = 0
@@ -75,10 +77,11 @@ def _fuse(parts: list[Layer], whole: Target, table: ModuleTable) -> Layer:
 def _fuse_differences(parts: list[Layer], whole: Target, table: ModuleTable) -> Layer:
     name, first = next(iter(parts[0].factors.items()))
     outputs = table.shape(whole)[0]
-    total = torch.zeros(outputs, *first.shape[1:], dtype=first.dtype)
+    total = torch.zeros(outputs, *first.shape[1:], dtype=common_dtype(parts))
     for part in parts:
         assert part.target.rows is not None
-        total[slice(*part.target.rows)] = part.factors[name]
+        rows = total[slice(*part.target.rows)]
+        rows.copy_(part.factors[name].reshape(rows.shape))
     return replace(parts[0], target=whole, factors={name: total})
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from .family import families
 from .format import split_key
 
 EMBEDDING = "bundle_emb."
+"""Before a trained word, for which a LoRA loader does not look."""
 EMBEDDING_PARTS = ("clip_l", "clip_g", "clip_l_out", "clip_g_out", "t5", "t5_out")
 
 
@@ -81,6 +83,17 @@ def _take_embedding(key: str, groups: Groups, *, alone: bool) -> bool:
         return False
     groups.embeddings.setdefault(trigger, {})[part] = key
     return True
+
+
+def family_of_words(groups: Groups) -> str:
+    """The family that a file of trained words alone is for: with their encoders, and no more."""
+    parts = {part.removesuffix("_out") for keys in groups.embeddings.values() for part in keys}
+    known = sorted(families().values(), key=lambda family: len(family.text_encoders))
+    fitting = [
+        family.name for family in known
+        if all(any(name.startswith(part) for name in family.text_encoders) for part in parts)
+    ]
+    return fitting[0] if fitting else known[-1].name
 
 
 def _give_scales(groups: Groups) -> None:

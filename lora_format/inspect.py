@@ -12,12 +12,13 @@ from typing import Any
 import torch
 
 from ..core.errors import KilnError
-from .algorithm import algorithm_of, algorithms
+from .algorithm import algorithm_of
 from .bake import WeightTable, total_change
 from .checks import CHECKS
 from .detect import Undetected
 from .family import families
 from .finding import ERROR, LEVELS, NOTE, Finding
+from .groups import EMBEDDING
 from .ir import Layer
 from .kinds import Kind, foreign_kind
 from .naming import naming, repeated, words
@@ -138,7 +139,7 @@ def _of_reading(
 ) -> Report:
     family = families()[reading.lora.family]
     names = stock_names(family, reading.table)
-    of_lora = [key for key in keys if not key.startswith("bundle_emb.")]
+    of_lora = [key for key in keys if not key.startswith(EMBEDDING)]
     unread = unread_keys(of_lora, names) if reading.table.networks else []
     findings = [*reading.findings]
     for check in CHECKS:
@@ -147,7 +148,7 @@ def _of_reading(
     findings += repeated(of_lora, names)
     findings += words(reading)
     if comfyui_version is not None:
-        old = too_old(set(of_lora) - set(unread), family.name, comfyui_version)
+        old = too_old(set(of_lora) - set(unread), family.read_since, comfyui_version)
         findings += [old] if old else []
     return _report(
         reading.path,
@@ -184,18 +185,18 @@ def _told(path: Path, worst: Finding, **facts: Any) -> Report:
 
 
 def _facts(layer: Layer, weights: WeightTable | None) -> LayerFacts:
-    algorithm = algorithms()[layer.algorithm]
+    algorithm = algorithm_of(layer)
     weight = _weight(layer, weights)
     norm = _norm(layer, weight)
     relative = None
     if weight is not None and norm is not None:
-        relative = norm / max(float(weight.to(torch.float32).norm()), 1e-30)
+        relative = _finite(norm / max(float(weight.to(torch.float32).norm()), 1e-30))
     return LayerFacts(
         component=layer.target.component,
         module=str(layer.target).partition(": ")[2],
-        algorithm=algorithm_of(layer).title + (" (DoRA)" if layer.dora_scale is not None else ""),
+        algorithm=algorithm.title + (" (DoRA)" if layer.dora_scale is not None else ""),
         rank=algorithm.rank(layer),
-        alpha=layer.alpha,
+        alpha=None if layer.alpha is None else _finite(layer.alpha),
         norm=norm,
         relative=relative,
     )
@@ -203,7 +204,7 @@ def _facts(layer: Layer, weights: WeightTable | None) -> LayerFacts:
 
 def _weight(layer: Layer, weights: WeightTable | None) -> torch.Tensor | None:
     """What a layer changes, if it is at hand: a UNet alone has no text encoders."""
-    if weights is None or layer.algorithm in ("bias", "norm"):
+    if weights is None or algorithm_of(layer).changes_bias:
         return None
     try:
         return weights.weight(layer.target)
@@ -219,4 +220,9 @@ def _norm(layer: Layer, weight: torch.Tensor | None) -> float | None:
         norm = float(total_change(layer, weight).norm())
     else:
         return None
-    return norm if math.isfinite(norm) else None
+    return _finite(norm)
+
+
+def _finite(number: float) -> float | None:
+    """A number as it is, and None for what is none; JSON has no word for it."""
+    return number if math.isfinite(number) else None

@@ -7,7 +7,8 @@ transposed.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from .stored import Layout, Stored
 
 PREFIX = "conditioner.embedders.1.model."
 PARTS = ("q", "k", "v")
@@ -30,21 +31,6 @@ BARE = {
 """Parameters without ``.weight`` behind their name."""
 
 
-@dataclass(frozen=True)
-class Stored:
-    """Where a parameter lies in a checkpoint.
-
-    Attributes:
-        key: of the tensor.
-        third: which third of its rows; None for all.
-        transposed: whether rows and columns are swapped.
-    """
-
-    key: str
-    third: int | None = None
-    transposed: bool = False
-
-
 def stored(module_path: str, name: str) -> Stored | None:
     """Where OpenCLIP keeps a parameter that transformers calls ``module_path.name``.
 
@@ -65,3 +51,6 @@ def stored(module_path: str, name: str) -> Stored | None:
             return Stored(f"{block}.attn.in_proj_{name}", third=index)
     inner = IN_BLOCK.get(match[2])
     return None if inner is None else Stored(f"{block}.{inner}.{name}")
+
+
+LAYOUT = Layout(PREFIX, stored)

@@ -13,7 +13,7 @@ from .assemble import finish
 from .detect import Match, detect, match_table, wrong_base
 from .finding import ERROR, LEVELS, Finding
 from .format import Written, formats_of
-from .groups import Groups, group_keys
+from .groups import Groups, family_of_words, group_keys
 from .ir import Layer, LoraFile, Target
 from .kinds import foreign_kind
 from .scales import CONFIG_NAME, Scales, read_scales, scales_of
@@ -47,6 +47,7 @@ class Reading:
         scales: alphas outside of tensors.
         keys: the file's keys by target and factor.
         sizes: all tensors on the meta device.
+        tensors: real tensors by key, opened when asked for.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class Reading:
     scales: Scales = field(default_factory=Scales)
     keys: Mapping[Target, Mapping[str, str]] = field(default_factory=dict)
     sizes: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    tensors: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     @property
     def errors(self) -> list[Finding]:
@@ -104,7 +106,7 @@ def read(path: Path, base: Base | None = None, adapter: str | None = None) -> Re
         sizes=file.shapes(),
         tensors=file,
         metadata=file.metadata,
-        scales=read_scales(path, file.metadata),
+        scales=read_scales(path, file.metadata, file.header.entries),
     )
     return read_source(source, base, adapter)
 
@@ -201,12 +203,13 @@ def _reading(source: Source, groups: Groups, match: Match, findings: list[Findin
         scales=source.scales,
         keys={target: draft.keys for (target, _), draft in match.drafts.items()},
         sizes=source.sizes,
+        tensors=source.tensors,
     )
 
 
 def _only_embeddings(source: Source, groups: Groups) -> Reading:
     lora = LoraFile(
-        family="sdxl",
+        family=family_of_words(groups),
         layers=(),
         metadata=dict(source.metadata),
         embeddings=_embeddings(source, groups),

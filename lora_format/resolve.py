@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from .format import Prefix, prefixes
 from .ir import NETWORK, Target
+from .scales import NESTING
 from .table import ModuleTable, Network
 
-NESTED = re.compile(r"^((unet|transformer|text_encoder(_\d)?)\.)?(base_model\.model\.)+")
 TEXT = "text"
 """A prefix that goes for every text encoder; sizes tell which."""
 
@@ -22,7 +21,7 @@ def targets_of(stem: str, table: ModuleTable) -> list[Target]:
         table: the model's modules.
     """
     found: list[Target] = []
-    for prefix, rest in _readings(stem):
+    for prefix, rest in _readings(_unnested(stem)):
         for network in _networks(prefix.component, table):
             target = _find(network, rest, flat=prefix.is_flat)
             if target is not None and target not in found:
@@ -32,24 +31,18 @@ def targets_of(stem: str, table: ModuleTable) -> list[Target]:
     return found
 
 
+def _unnested(stem: str) -> str:
+    """A name without PEFT's prefix behind another one (``unet.base_model.model.``), or repeated."""
+    before, nesting, rest = stem.rpartition(NESTING)
+    other = before.replace(NESTING, "")
+    return (other or nesting) + rest
+
+
 def _readings(stem: str) -> Iterator[tuple[Prefix, str]]:
     """Ways to take a prefix off, the longest first."""
-    nested = NESTED.match(stem)
-    if nested:
-        component = {"unet": NETWORK, "transformer": NETWORK, None: NETWORK}.get(nested[2])
-        rest = stem[nested.end():]
-        if component:
-            yield Prefix(".", component), rest
-        if nested[2] not in ("unet", "transformer"):
-            number = (nested[3] or "_1")[1:] if nested[2] else TEXT
-            yield Prefix(".", number), rest
-        return
     for prefix in prefixes():
         if stem.startswith(prefix.text):
             yield prefix, stem[len(prefix.text):]
-    if re.match(r"lora_te\d?\.", stem):
-        number = stem[7] if stem[7] != "." else "1"
-        yield Prefix(".", number), stem.partition(".")[2]
 
 
 def _networks(component: str, table: ModuleTable) -> list[Network]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,7 @@ AT_START = r"(?<!\.)"
 """Before a pattern that means one module only, not those whose names end alike: PEFT lets a pattern
 follow any dot, and would take Flux' ``proj_out`` for that of every block too."""
 NESTING = "base_model.model."
+"""What PEFT writes before names; in other formats' files between their own prefix and the name."""
 REGULAR = re.compile(r"[][\\^$*+?{}()|]")
 
 
@@ -98,11 +99,18 @@ class Scales:
         return bool(self.settings)
 
 
-def read_scales(path: Path, metadata: Mapping[str, str]) -> Scales:
-    """What the header's metadata, or else the file beside it, say."""
+def read_scales(path: Path, metadata: Mapping[str, str], keys: Collection[str]) -> Scales:
+    """What the header's metadata, or else the file beside it, say.
+
+    Args:
+        path: the LoRA.
+        metadata: of its header.
+        keys: of its tensors. In a folder of many LoRAs, PEFT's settings are only for PEFT's files.
+    """
     beside = path.with_name(CONFIG_NAME)
     config: dict[str, Any] = {}
-    if beside.is_file() and beside.stat().st_size <= MAX_CONFIG_BYTES:
+    by_peft = any(NESTING in key for key in keys)
+    if by_peft and beside.is_file() and beside.stat().st_size <= MAX_CONFIG_BYTES:
         config = _json(beside.read_text("utf-8", errors="replace"))
     return scales_of(metadata, config)
 

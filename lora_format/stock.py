@@ -2,8 +2,8 @@
 
 Every module is written in the family's own form (``Family.key_prefixes``), which loads whole. Parts
 of fused modules keep their split form where the loader reads parts, and are fused where not; their
-biases always, because the loader loses those. It breaks off at LoKr with Tucker's core, which is
-multiplied in.
+biases always, because the loader loses those. What it would break off at is written in another form
+(``Algorithm.readable``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 import torch
 
 from ..core.errors import LoraFormatError
-from .algorithms.lokr import without_core
+from .algorithm import algorithm_of
 from .family import Family, families
 from .format import Written
 from .fuse import fuse_parts
@@ -59,7 +59,8 @@ def write_stock(lora: LoraFile, table: ModuleTable) -> Written:
     family = families()[lora.family]
     names = stock_names(family, table)
     tensors: dict[str, torch.Tensor] = {}
-    for layer in map(without_core, _readable_parts(lora.layers, family, table)):
+    for layer in _readable_parts(lora.layers, family, table):
+        layer = algorithm_of(layer).readable(layer)
         name = _read_name(stock_name(layer.target, family, table), layer.target, names)
         for key, tensor in _entries(layer, name):
             if key in tensors:
@@ -77,7 +78,7 @@ def _readable_parts(
 ) -> tuple[Layer, ...]:
     if family.part_prefix is None:
         return fuse_parts(layers, table)
-    lost = [layer for layer in layers if layer.target.rows and layer.algorithm == "bias"]
+    lost = [layer for layer in layers if layer.target.rows and algorithm_of(layer).changes_bias]
     return (*(layer for layer in layers if layer not in lost), *fuse_parts(lost, table))
 
 

@@ -11,9 +11,9 @@ ORDER = (
     "not-a-file", "another-kind", "no-lora", "embeddings-only", "wrong-base", "unknown-model",
     "several-models",
     "not-a-number", "orphan-factor", "alpha-no-number", "transposed", "factors-do-not-fit",
-    "magnitudes-do-not-fit", "unsupported-algorithm", "wrong-widths", "alpha-pattern",
-    "unread-names", "old-comfyui", "vector-magnitudes", "dora-over-outputs", "oft-rescale",
-    "lokr-core", "double-strength", "hidden-alpha", "zero-layers", "tripled-rank", "alpha-zero",
+    "magnitudes-do-not-fit", "wrong-widths", "two-changes", "alpha-pattern", "unread-names",
+    "old-comfyui", "vector-magnitudes", "dora-over-outputs", "oft-rescale", "lokr-core",
+    "oft-limit", "double-strength", "hidden-alpha", "zero-layers", "tripled-rank", "alpha-zero",
     "not-understood", "text-encoder-only", "alpha-one", "embeddings-inside", "duplicate-target",
     "written-twice",
 )

@@ -19,14 +19,12 @@ class Since:
         version: the first that reads it.
         keys: regular expression of the keys it is about.
         what: what people call it.
-        family: the only model family it is about; empty for all.
         or_convert: a converted file needs no such loader.
     """
 
     version: Version
     keys: str
     what: str
-    family: str = ""
     or_convert: bool = False
 
 
@@ -35,17 +33,8 @@ READ_SINCE = (
     Since(version=(0, 0, 1), keys=r"\.dora_scale$", what="DoRA"),
     # Pull requests 7725 and 7909; in 0.3.30 they were there, but wrong.
     Since(version=(0, 3, 31), keys=r"\.oft_blocks$", what="OFT and BOFT"),
-    # Pull requests 10978 and 10980, both of 29 November 2025.
-    Since(
-        version=(0, 3, 76), family="z_image", what="diffusers' names of Z-Image's layers",
-        keys=r"^(transformer\.|lycoris_)|^diffusion_model\..*\.attention\.(to_|norm_[qk])",
-    ),
-    # Pull request 11805 of January 2026, after 0.8.2.
-    Since(
-        version=(0, 9, 0), family="z_image", what="names without a prefix for Z-Image",
-        keys=r"^(layers|noise_refiner|context_refiner)\.", or_convert=True,
-    ),
 )
+"""For every model family; what is about one of them stands in its ``Family.read_since``."""
 
 
 def as_version(text: str) -> Version | None:
@@ -54,18 +43,18 @@ def as_version(text: str) -> Version | None:
     return tuple(int(part) for part in match[1].split(".")) if match else None
 
 
-def too_old(keys: Collection[str], family: str, version: str) -> Finding | None:
+def too_old(keys: Collection[str], learnt: Collection[Since], version: str) -> Finding | None:
     """What a loader of this version does not read yet.
 
     Args:
         keys: of the file, those that today's loader reads.
-        family: of the model it is for.
+        learnt: what the loader learnt to read of files for its model family.
         version: ComfyUI's.
     """
     has = as_version(version)
     missing = [
-        item for item in READ_SINCE
-        if has is not None and has < item.version and item.family in ("", family)
+        item for item in (*READ_SINCE, *learnt)
+        if has is not None and has < item.version
         and any(re.search(item.keys, key) for key in keys)
     ]
     if not missing:

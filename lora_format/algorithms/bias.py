@@ -11,6 +11,7 @@ class Bias(Diff):
     name = "bias"
     title = "bias difference"
     factors = ("diff_b",)
+    changes_bias = True
 
 
 ALGORITHM = Bias()

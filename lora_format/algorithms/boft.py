@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 
+from ..ir import Layer
 from .oft import Oft
 
 
@@ -16,6 +17,17 @@ class Boft(Oft):
     name = "boft"
     title = "BOFT"
     dimensions = 4
+
+    def shape(self, layer: Layer) -> tuple[int, int]:
+        outputs, inputs = super().shape(layer)
+        count, _, size, _ = layer.factors["oft_blocks"].shape
+        # The last of the rotations takes its blocks from the longest pieces: 2^count half blocks.
+        if size % 2 or count > outputs.bit_length() or outputs % (size << count >> 1):
+            raise ValueError(
+                f"oft_blocks has {count} times {outputs // size} blocks of {size}, which no "
+                f"butterfly of {outputs} outputs has"
+            )
+        return outputs, inputs
 
     def _turn(self, rotations: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         size = rotations.shape[-1]

@@ -18,6 +18,8 @@ class Diff(Algorithm):
     title = "full difference"
     factors: ClassVar[tuple[str, ...]] = ("diff",)
     scaled = False
+    has_alpha = False
+    multiplied = False
 
     def is_complete(self, factors: Mapping[str, torch.Tensor]) -> bool:
         return self.factors[0] in factors

@@ -23,6 +23,8 @@ class LoHa(Algorithm):
     name = "loha"
     title = "LoHa"
     factors = ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "hada_t1", "hada_t2")
+    decomposes = True
+    carriers = ("hada_w1_a",)
 
     def is_complete(self, factors: Mapping[str, torch.Tensor]) -> bool:
         cores = {"hada_t1", "hada_t2"} & set(factors)

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import torch
 
-from ..algorithm import Algorithm, check_kernel, check_sizes, matrix, saves_memory
+from ..algorithm import Algorithm, Origin, check_kernel, check_sizes, matrix, saves_memory
 from ..ir import Layer
 
 
@@ -24,6 +24,8 @@ class LoKr(Algorithm):
     factors = (
         "lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2",
     )
+    decomposes = True
+    carriers = ("lokr_w1", "lokr_w1_a")
 
     def is_complete(self, factors: Mapping[str, torch.Tensor]) -> bool:
         return all(
@@ -63,6 +65,15 @@ class LoKr(Algorithm):
             return None
         (left, right), (more_left, more_right) = (_side_factors(layer, side) for side in (1, 2))
         return torch.kron(left, more_left) * self.scale(layer), torch.kron(right, more_right)
+
+    def settled(self, layer: Layer, origin: Origin) -> Layer:
+        """PEFT scales a product of two whole sides too; nobody else does."""
+        if self.rank(layer) is not None or origin.scale == 1:
+            return layer
+        return self.times(layer, origin.scale)
+
+    def readable(self, layer: Layer) -> Layer:
+        return without_core(layer)
 
 
 def without_core(layer: Layer) -> Layer:

@@ -20,6 +20,8 @@ class Lora(Algorithm):
     name = "lora"
     title = "LoRA"
     factors = ("lora_down", "lora_up", "lora_mid")
+    decomposes = True
+    carriers = ("lora_up",)
 
     def is_complete(self, factors: Mapping[str, torch.Tensor]) -> bool:
         return {"lora_down", "lora_up"} <= set(factors)

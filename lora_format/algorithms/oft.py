@@ -2,18 +2,22 @@
 
 ``Q = blocks − blocksᵀ``, ``R = (I + Q)(I − Q)⁻¹``, ``W' = rescale · Rᵀ W``. ``alpha`` is no scale
 but the largest norm that Q may have; 0 means no limit. In files the limit is ``alpha · outputs``
-(LyCORIS, sd-scripts) or ``alpha`` (ComfyUI); the reader multiplies it in. OFT has blocks
+(LyCORIS, sd-scripts) or ``alpha`` (ComfyUI); :meth:`Oft.settled` multiplies it in. OFT has blocks
 (n, b, b), BOFT (m, n, b, b): m such rotations, each over outputs shuffled like a butterfly.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 
-from ..algorithm import Algorithm, check_sizes
+from ..algorithm import Algorithm, Origin, check_sizes
 from ..ir import Layer
+
+ROUNDED = 0.02
+"""How far blocks that were limited may stand above the limit, rounded to half precision."""
 
 
 class Oft(Algorithm):
@@ -51,6 +55,18 @@ class Oft(Algorithm):
             turned = turned * rescale.to(torch.float64).reshape(-1, 1)
         return turned - weight.to(torch.float64).flatten(1)
 
+    def settled(self, layer: Layer, origin: Origin) -> Layer:
+        """ComfyUI's trainer takes alpha for the limit itself, all others for a share of it."""
+        if not layer.alpha:
+            return layer
+        limit = layer.alpha if origin.by_host else layer.alpha * self.shape(layer)[0]
+        blocks = limit_blocks(layer.factors["oft_blocks"], limit)
+        return replace(layer, factors={**layer.factors, "oft_blocks": blocks}, alpha=0.0)
+
+    def is_weakened(self, layer: Layer, alpha: float) -> bool:
+        """The stock loader takes alpha for the limit, whoever trained the file."""
+        return 0 < alpha * (1 + ROUNDED) < _skew_norm(layer.factors["oft_blocks"])
+
     def _turn(self, rotations: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """(n, b, b), (n · b, in) -> (n · b, in), rows of each block by Rᵀ as the loader does."""
         parts = weight.unflatten(0, (rotations.shape[0], rotations.shape[-1]))
@@ -59,9 +75,14 @@ class Oft(Algorithm):
 
 def limit_blocks(blocks: torch.Tensor, limit: float) -> torch.Tensor:
     """Blocks whose Q has at most this norm; 0 for no limit."""
+    norm = _skew_norm(blocks)
+    limited = 0 < limit < norm
+    return (blocks.to(torch.float64) * (limit / norm)).to(blocks.dtype) if limited else blocks
+
+
+def _skew_norm(blocks: torch.Tensor) -> float:
     exact = blocks.to(torch.float64)
-    norm = float(torch.linalg.vector_norm(exact - exact.transpose(-1, -2)))
-    return (exact * (limit / norm)).to(blocks.dtype) if 0 < limit < norm else blocks
+    return float(torch.linalg.vector_norm(exact - exact.transpose(-1, -2)))
 
 
 def _rotations(layer: Layer) -> torch.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..architectures.clip_text import ClipText
 from ..architectures.ldm_unet import LdmUnet
 from ..family import Family
+from ..stored import Layout
 from ..targets import ldm_unet
 from ..training import Advice, Preview, Training, Variant
 
@@ -54,4 +55,5 @@ FAMILY = Family(
             "concept": Advice(rank=16, learning_rate=1e-4, steps=2000, targets="linear"),
         },
     ),
+    layouts={"clip_l": (Layout("cond_stage_model.transformer."),)},
 )

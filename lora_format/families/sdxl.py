@@ -5,6 +5,8 @@ from __future__ import annotations
 from ..architectures.clip_text import ClipText
 from ..architectures.ldm_unet import LdmUnet
 from ..family import Family
+from ..open_clip import LAYOUT as OPEN_CLIP
+from ..stored import Layout
 from ..targets import ldm_unet
 from ..training import Advice, Preview, Training, Variant
 
@@ -37,6 +39,9 @@ FAMILY = Family(
         ),
     },
     diffusers_prefix="unet.",
+    layouts={
+        "clip_l": (Layout("conditioner.embedders.0.transformer."),), "clip_g": (OPEN_CLIP,),
+    },
     training=Training(
         network_class="UNetModel",
         presets=ldm_unet.PRESETS,

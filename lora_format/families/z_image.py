@@ -7,6 +7,7 @@ from ..architectures.lumina import Lumina
 from ..family import Family
 from ..targets import lumina
 from ..training import Advice, Levels, Preview, Training, Variant
+from ..versions import Since
 
 FAMILY = Family(
     name="z_image",
@@ -34,6 +35,18 @@ FAMILY = Family(
     },
     part_prefix="diffusion_model.",
     diffusers_prefix="transformer.",
+    read_since=(
+        # Pull requests 10978 and 10980, both of 29 November 2025.
+        Since(
+            version=(0, 3, 76), what="diffusers' names of Z-Image's layers",
+            keys=r"^(transformer\.|lycoris_)|^diffusion_model\..*\.attention\.(to_|norm_[qk])",
+        ),
+        # Pull request 11805 of January 2026, after 0.8.2.
+        Since(
+            version=(0, 9, 0), what="names without a prefix for Z-Image",
+            keys=r"^(layers|noise_refiner|context_refiner)\.", or_convert=True,
+        ),
+    ),
     training=Training(
         network_class="NextDiT",
         presets=lumina.PRESETS,

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from ..family import components, host_prefix
 from ..format import Format, Prefix
+from ..ir import NETWORK
 
 FORMAT = Format(
     name="comfyui",
@@ -12,12 +14,8 @@ FORMAT = Format(
     signature=r"^(diffusion_model|text_encoders)\..*\.(lora_up\.weight|diff|diff_b|set_weight)$",
     without=r"\.(hada_|lokr_|oft_)",
     prefixes=(
-        Prefix("diffusion_model.", "unet"),
-        Prefix("model.diffusion_model.", "unet"),
-        Prefix("text_encoders.clip_l.transformer.", "clip_l"),
-        Prefix("text_encoders.clip_g.transformer.", "clip_g"),
-        Prefix("text_encoders.t5xxl.transformer.", "t5xxl"),
-        Prefix("text_encoders.qwen3_4b.transformer.", "qwen3_4b"),
-        Prefix("text_encoders.gemma2_2b.transformer.", "gemma2_2b"),
+        Prefix("model.diffusion_model.", NETWORK),
+        *(Prefix(host_prefix(component), component) for component in components()),
+        Prefix("text_encoders.transformer.", "text"),
     ),
 )

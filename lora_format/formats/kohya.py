@@ -25,6 +25,11 @@ FORMAT = Format(
         Prefix("lora_te1_", "1"),
         Prefix("lora_te2_", "2"),
         Prefix("lora_te3_", "3"),
+        # With dots behind them, as in the file of ComfyUI's issue 4439.
+        Prefix("lora_te.", "1"),
+        Prefix("lora_te1.", "1"),
+        Prefix("lora_te2.", "2"),
+        Prefix("lora_te3.", "3"),
     ),
     suffixes=(
         Suffix(r"\.lora_down\.weight", "lora_down"),

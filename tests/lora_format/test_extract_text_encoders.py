@@ -55,7 +55,7 @@ def with_encoders(path: Path, seed: int) -> BaseFile:
     file = read_base(path)
     clip_g = network("clip_g", ClipText, ClipText(width=WIDTH, layers=1, projection=WIDTH).shapes())
     networks = {**file.base.table.networks, "clip_l": SDXL.table["clip_l"], "clip_g": clip_g}
-    return BaseFile(Base(family="sdxl", table=ModuleTable(networks)), file.file, file.prefixes)
+    return BaseFile(Base(family="sdxl", table=ModuleTable(networks)), file.file, file.layouts)
 
 
 def test_text_encoders_in_both_namings(tmp_path: Path) -> None:

@@ -506,6 +506,8 @@ def test_lycoris(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     [
         ("lokr with a core", "lokr-core"),
         ("oft with scales", "oft-rescale"),
+        ("oft with a limit", "oft-limit"),
+        ("oft", None),
         ("dora over outputs", "dora-over-outputs"),
         ("dora over inputs", None),
     ],
