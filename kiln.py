@@ -41,7 +41,9 @@ def main(words: list[str] | None = None) -> int:
         return commands()[arguments.command].run(arguments)
     except KilnError as error:
         print(error, file=sys.stderr)
-        return 2
+    except OSError as error:
+        print(f"A file cannot be read or written: {error}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

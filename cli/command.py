@@ -75,7 +75,8 @@ def files_of(patterns: Iterable[str]) -> list[Path]:
             files = sorted(path.rglob("*.safetensors"))
         elif any(mark in pattern for mark in "*?["):
             anchor = Path(path.anchor)
-            files = sorted((anchor or Path()).glob(str(path.relative_to(anchor))))
+            found_here = (anchor or Path()).glob(str(path.relative_to(anchor)))
+            files = sorted(file for file in found_here if file.is_file())
         else:
             files = [path] if path.exists() else []
         if not files:

@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import ConfigError, KilnError
 from ..lora_format.base import BaseFile, read_base
 from ..lora_format.convert import Conversion, ConvertSettings, convert, default_name
 from ..lora_format.family import families, table_of
 from ..lora_format.read import Base, Reading, read
 from ..lora_format.save import Saved, save_conversion
 from .command import Command, add_settings, files_of, settings_of
+from .output import check_output, each_told, output_path
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,26 +56,17 @@ def _run(arguments: argparse.Namespace) -> int:
         out, names = Path(names[-1]), names[:-1]
     settings = settings_of(ConvertSettings, arguments)
     files = files_of(names)
-    if out is not None and len(files) > 1 and (out.is_file() or out.suffix == ".safetensors"):
-        raise ConfigError(
-            f"{len(files)} files shall become the one file {out}",
-            expected="a folder for them",
-            remedy="Name a folder as the output, or convert them one by one",
-        )
+    check_output(files, out)
     base, weights = base_of(arguments)
-    reports = []
-    for file in files:
-        try:
-            reading = read(file, base, arguments.adapter)
-            conversion = convert(reading, settings, weights)
-            target = _target(file, out, settings.to, many=len(files) > 1)
-            saved = save_conversion(conversion, target, arguments.embeddings)
-        except KilnError as error:
-            reports.append({"source": str(file), "error": str(error)})
-        except OSError as error:
-            reports.append({"source": str(file), "error": f"It cannot be written: {error}"})
-        else:
-            reports.append(_report(reading, conversion, saved))
+
+    def make(file: Path) -> dict[str, Any]:
+        reading = read(file, base, arguments.adapter)
+        conversion = convert(reading, settings, weights)
+        target = output_path(out, file.with_name(default_name(file, settings.to)))
+        saved = save_conversion(conversion, target, arguments.embeddings)
+        return _report(reading, conversion, saved)
+
+    reports = each_told(files, make)
     if arguments.json:
         json.dump(reports, sys.stdout, indent=2)
         print()
@@ -91,18 +82,9 @@ def _is_output(name: str) -> bool:
     return not any(mark in name for mark in "*?[") and not Path(name).is_file()
 
 
-def _target(source: Path, out: Path | None, to: str, *, many: bool) -> Path:
-    name = default_name(source, to)
-    if out is None:
-        return source.with_name(name)
-    is_folder = many or out.is_dir() or out.suffix != ".safetensors"
-    return out / name if is_folder else out
-
-
 def _report(reading: Reading, conversion: Conversion, saved: Saved) -> dict[str, Any]:
     module, error = conversion.proof.worst
     return {
-        "source": str(reading.path),
         "written": str(saved.path) if saved.path else None,
         "embeddings": [str(path) for path in saved.embeddings],
         "format": list(reading.formats),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ..core.errors import ConfigError, KilnError
 from ..lora_format.edit_reports import Report, lines_of
 
 
@@ -22,6 +24,34 @@ def output_path(out: Path | None, default: Path) -> Path:
     if out is None:
         return default
     return out / default.name if out.is_dir() or out.suffix != ".safetensors" else out
+
+
+def check_output(files: Sequence[Path], out: Path | None) -> None:
+    """Refuse one file as the output for several.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    if out is not None and len(files) > 1 and (out.is_file() or out.suffix == ".safetensors"):
+        raise ConfigError(
+            f"{len(files)} files shall become the one file {out}",
+            expected="a folder for them",
+            remedy="Name a folder as the output, or name the files one by one",
+        )
+
+
+def each_told(files: Sequence[Path], make: Callable[[Path], Report]) -> list[Report]:
+    """A report for each file; one that fails does not keep the others back."""
+    reports: list[Report] = []
+    for file in files:
+        try:
+            report = make(file)
+        except KilnError as error:
+            report = {"error": str(error)}
+        except OSError as error:
+            report = {"error": f"It cannot be read or written: {error}"}
+        reports.append({"source": str(file), **report})
+    return reports
 
 
 def show(reports: list[Report], *, as_json: bool) -> int:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from ..core.errors import KilnError
 from ..lora_format.edit_reports import Report, resize_report
 from ..lora_format.read import read
 from ..lora_format.resize import ResizeSettings, resize, resized_name
 from ..lora_format.save import save_conversion
 from .command import Command, add_settings, files_of, settings_of
 from .convert import add_model_arguments, base_of
-from .output import add_output_arguments, output_path, show
+from .output import add_output_arguments, check_output, each_told, output_path, show
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,23 +24,16 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     settings = settings_of(ResizeSettings, arguments)
     files = files_of(arguments.files)
+    check_output(files, arguments.out)
     base, weights = base_of(arguments)
-    out = arguments.out
-    if out is not None and len(files) > 1:
-        out.mkdir(parents=True, exist_ok=True)
-    reports: list[Report] = []
-    for file in files:
-        target = output_path(out, file.with_name(resized_name(file, settings)))
-        try:
-            resized = resize(read(file, base, arguments.adapter), settings, weights)
-            saved = save_conversion(resized.conversion, target, arguments.embeddings)
-        except KilnError as error:
-            reports.append({"source": str(file), "error": str(error)})
-        except OSError as error:
-            reports.append({"source": str(file), "error": f"It cannot be written: {error}"})
-        else:
-            reports.append({"source": str(file), **resize_report(resized, saved)})
-    return show(reports, as_json=arguments.json)
+
+    def make(file: Path) -> Report:
+        target = output_path(arguments.out, file.with_name(resized_name(file, settings)))
+        resized = resize(read(file, base, arguments.adapter), settings, weights)
+        saved = save_conversion(resized.conversion, target, arguments.embeddings)
+        return resize_report(resized, saved)
+
+    return show(each_told(files, make), as_json=arguments.json)
 
 
 COMMAND = Command("resize", "give a LoRA smaller ranks", _arguments, _run)

@@ -9,6 +9,7 @@ from typing import Any
 import comfy.model_patcher
 import comfy.utils
 import torch
+from comfy.quant_ops import QuantizedTensor
 from torch import nn
 
 from ..core.errors import HostError
@@ -44,11 +45,23 @@ class ConnectedBase:
                 )
             patcher = self.clip.patcher
             key = f"{target.component}.transformer.{target.module_path}.weight"
-        kept = patcher.backup.get(key)
-        weight = kept.weight if kept is not None else comfy.utils.get_attr(patcher.model, key)
-        plain = weight.dequantize() if hasattr(weight, "dequantize") else weight
-        plain = plain.detach().to("cpu")
+        plain = unpatched(patcher, key).to("cpu")
         return plain if target.rows is None else plain[slice(*target.rows)]
+
+
+def unpatched(patcher: comfy.model_patcher.ModelPatcher, key: str) -> torch.Tensor:
+    """A parameter without patches that are on it at the moment, scales of quantisation applied."""
+    kept = patcher.backup.get(key)
+    value = kept.weight if kept is not None else comfy.utils.get_attr(patcher.model, key)
+    module, _, name = key.rpartition(".")
+    convert = getattr(comfy.utils.get_attr(patcher.model, module), f"convert_{name}", None)
+    # Not by a method's name: every tensor has dequantize, and on MPS it fails.
+    if isinstance(value, QuantizedTensor):
+        value = value.dequantize()
+    elif convert is not None:
+        value = convert(value)
+    plain: torch.Tensor = value.detach()
+    return plain
 
 
 def connected_base(model: Any, clip: Any = None) -> ConnectedBase:

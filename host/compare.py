@@ -9,16 +9,15 @@ from typing import Any
 import comfy.lora
 import comfy.model_management
 import comfy.model_patcher
-import comfy.utils
 import torch
-from comfy.quant_ops import QuantizedTensor
 
 from ..core.errors import LoraFormatError
+from ..lora_format.base import SCALED
 from ..lora_format.compare import BIAS, WEIGHT, Compared
 from ..lora_format.family import families
 from ..lora_format.ir import NETWORK, Target
 from ..lora_format.read import Base
-from .base import ConnectedBase, connected_base
+from .base import ConnectedBase, connected_base, unpatched
 
 ROOM_BYTES = 2 << 30
 """Freed on the accelerator for one module, its difference and the decomposition."""
@@ -77,8 +76,11 @@ class ConnectedModels:
 
     def uncomparable(self) -> list[str]:
         """Parameters that only one has, or that belong to no module and differ."""
-        one, two = ({name for name, _ in base.model.model.diffusion_model.named_parameters()}
-                    for base in (self.tuned, self.original))
+        one, two = (
+            {name for name, _ in base.model.model.diffusion_model.named_parameters()
+             if not SCALED.search(name)}  # Scales are in the values that are compared.
+            for base in (self.tuned, self.original)
+        )
         found = [f"{name} is only in one of the models" for name in sorted(one ^ two)]
         for name in sorted(one & two):
             if not name.endswith((".weight", ".bias")) and self._differ(f"diffusion_model.{name}"):
@@ -108,15 +110,7 @@ class ConnectedModels:
 
 def value_of(patcher: comfy.model_patcher.ModelPatcher, key: str) -> torch.Tensor:
     """A parameter as the model would use it: dequantised, and with its patches."""
-    kept = patcher.backup.get(key)
-    value = kept.weight if kept is not None else comfy.utils.get_attr(patcher.model, key)
-    module, _, name = key.rpartition(".")
-    convert = getattr(comfy.utils.get_attr(patcher.model, module), f"convert_{name}", None)
-    if isinstance(value, QuantizedTensor):
-        value = value.dequantize()
-    elif convert is not None:
-        value = convert(value)
-    value = value.detach()
+    value = unpatched(patcher, key)
     if key not in patcher.patches:
         return value
     device = compute_device()

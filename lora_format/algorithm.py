@@ -101,9 +101,13 @@ class Algorithm(ABC):
             return 1.0
         return layer.alpha / rank
 
+    def carrier(self, layer: Layer) -> str:
+        """Name of the factor that a scale can be multiplied into."""
+        return next(name for name in self.carriers if name in layer.factors)
+
     def times(self, layer: Layer, number: float) -> Layer:
         """The same with one of its factors multiplied by a number, rounded to its dtype."""
-        name = next(name for name in self.carriers if name in layer.factors)
+        name = self.carrier(layer)
         factor = layer.factors[name]
         scaled = (factor.to(torch.float64) * number).to(factor.dtype)
         return replace(layer, factors={**layer.factors, name: scaled})

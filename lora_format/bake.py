@@ -9,7 +9,7 @@ too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Protocol
 
@@ -17,8 +17,12 @@ import torch
 
 from ..core.errors import LoraFormatError
 from .algorithm import algorithm_of
+from .dtypes import cast_tensor, is_finite
 from .ir import Layer, Target
 from .table import ModuleTable
+
+NO_NORM = 1e-30
+"""Stands for the norm of inputs or outputs that are zero, such as unused channels; they stay so."""
 
 
 class WeightTable(Protocol):
@@ -29,7 +33,12 @@ class WeightTable(Protocol):
 
 
 def bake_unreadable(
-    layers: Iterable[Layer], table: ModuleTable, weights: WeightTable | None
+    layers: Iterable[Layer],
+    table: ModuleTable,
+    weights: WeightTable | None,
+    *,
+    dtype: torch.dtype | None = None,
+    left_out: list[str] | None = None,
 ) -> tuple[Layer, ...]:
     """Replace layers that the stock loader would apply wrongly.
 
@@ -37,43 +46,105 @@ def bake_unreadable(
         layers: all layers.
         table: the model's modules.
         weights: the base model's weights; None when they are not at hand.
+        dtype: of the differences; that of the layers' factors by default.
+        left_out: takes what cannot be replaced; without it, that is an error.
 
     Raises:
         LoraFormatError: there is such a layer, and no weights.
     """
     found = tuple(layers)
-    wrong = [layer for layer in found if reads_wrongly(layer, table)]
-    if not wrong:
-        return found
-    if weights is None:
-        kind = "DoRA with magnitudes over outputs" if wrong[0].dora_scale is not None else (
-            "OFT with scales of rows"
-        )
-        raise LoraFormatError(
-            f"{len(wrong)} layers are {kind}, for example "
-            f"{wrong[0].target.module_path}. ComfyUI's stock loader applies such layers wrongly",
+
+    def refusal(layer: Layer, kind: str) -> LoraFormatError:
+        count = sum(wrong_kind(each, table) == kind for each in found)
+        return LoraFormatError(
+            f"{count} layers are {kind}, for example {layer.target.module_path}. ComfyUI's stock "
+            "loader applies such layers wrongly",
             expected="the base model, to multiply them out",
-            remedy="Connect the model, or name its checkpoint (--base FILE)",
+            remedy="Connect the model or name its checkpoint (--base FILE), or leave such layers "
+            "out (--lossy)",
         )
-    return tuple(
-        bake(layer, weights) if reads_wrongly(layer, table) else layer for layer in found
+
+    return multiplied_out(
+        found, weights, lambda layer: wrong_kind(layer, table), refusal, dtype=dtype,
+        left_out=left_out,
     )
 
 
-def reads_wrongly(layer: Layer, table: ModuleTable) -> bool:
-    """Whether the stock loader takes the norm of the wrong matrix, or passes over a factor."""
+def multiplied_out(
+    layers: Iterable[Layer],
+    weights: WeightTable | None,
+    kind_of: Callable[[Layer], str | None],
+    refusal: Callable[[Layer, str], LoraFormatError],
+    *,
+    dtype: torch.dtype | None,
+    left_out: list[str] | None,
+) -> tuple[Layer, ...]:
+    """Replace layers of certain kinds by the differences that they make.
+
+    Args:
+        layers: all layers.
+        weights: the base model's weights; None when they are not at hand.
+        kind_of: what a layer is that has to be replaced; None for one that stays.
+        refusal: makes the error of a layer of such a kind where there are no weights.
+        dtype: of the differences; that of the layers' factors by default.
+        left_out: takes what cannot be replaced; without it, that is an error.
+
+    Raises:
+        LoraFormatError: the refusal; or a difference is not finite.
+    """
+    found: list[Layer] = []
+    for layer in layers:
+        kind = kind_of(layer)
+        if kind is None:
+            found.append(layer)
+        elif weights is not None:
+            found.append(bake(layer, weights, dtype))
+        elif left_out is not None:
+            left_out.append(f"{layer.target} is {kind}")
+        else:
+            raise refusal(layer, kind)
+    return tuple(found)
+
+
+def wrong_kind(layer: Layer, table: ModuleTable) -> str | None:
+    """What a layer is that the stock loader takes the wrong norm for, or of which it skips a part.
+
+    None for layers that it applies right.
+    """
     if layer.algorithm == "oft" and "rescale" in layer.factors:
-        return True
+        return "OFT with scales of rows"
     scale = layer.dora_scale
-    return scale is not None and scale.shape[0] == table.shape(layer.target)[0]
+    if scale is not None and scale.shape[0] == table.shape(layer.target)[0]:
+        return "DoRA with magnitudes over outputs"
+    return None
 
 
-def bake(layer: Layer, weights: WeightTable) -> Layer:
-    """A layer as the difference it makes at strength 1, in the dtype of its factors."""
+def reads_wrongly(layer: Layer, table: ModuleTable) -> bool:
+    """Whether the stock loader applies a layer wrongly."""
+    return wrong_kind(layer, table) is not None
+
+
+def bake(layer: Layer, weights: WeightTable, dtype: torch.dtype | None = None) -> Layer:
+    """A layer as the difference it makes at strength 1.
+
+    Args:
+        layer: of any algorithm.
+        weights: the base model's.
+        dtype: of the difference; that of the layer's factors by default.
+
+    Raises:
+        LoraFormatError: it is not finite, or too large for the dtype.
+    """
     weight = weights.weight(layer.target)
     change = total_change(layer, weight)
-    dtype = next(iter(layer.factors.values())).dtype
-    factors = {"diff": change.reshape(weight.shape).to(dtype)}
+    if not is_finite(change):
+        raise LoraFormatError(
+            f"{layer.target}, multiplied out with the base model, has values that are no numbers",
+            expected="finite factors, magnitudes and weights",
+            remedy="Check that the base model is the right one and whole, and inspect the LoRA",
+        )
+    kept = dtype or next(iter(layer.factors.values())).dtype
+    factors = {"diff": cast_tensor(change.reshape(weight.shape), kept, layer)}
     return replace(layer, algorithm="diff", factors=factors, alpha=None, dora_scale=None)
 
 
@@ -94,11 +165,11 @@ def total_change(layer: Layer, weight: torch.Tensor) -> torch.Tensor:
     changed = base + delta
     magnitudes = layer.dora_scale.to(torch.float64)
     if magnitudes.shape[0] == weight.shape[0]:
-        norm = changed.norm(dim=1, keepdim=True)
+        norm = changed.norm(dim=1, keepdim=True).clamp(min=NO_NORM)
         return changed * (magnitudes.reshape(-1, 1) / norm) - base
     # LyCORIS takes the norm over outputs and kernel for each input.
     whole = changed.reshape(weight.shape)
-    by_input = whole.transpose(0, 1).flatten(1).norm(dim=1)
+    by_input = whole.transpose(0, 1).flatten(1).norm(dim=1).clamp(min=NO_NORM)
     shape = (1, -1, *[1] * (weight.ndim - 2))
     scaled = whole * (magnitudes.reshape(shape) / by_input.reshape(shape))
     return scaled.flatten(1) - base

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
 
-from ..core.errors import LoraFormatError
+from ..core.errors import LoraFormatError, shorten
 from .architecture import Shapes
 from .family import Family, families, host_prefix
 from .ir import NETWORK, Target
@@ -23,6 +24,8 @@ from .table import ModuleTable, network
 from .tensors import TensorFile
 
 NETWORK_PREFIXES = ("model.diffusion_model.", host_prefix(NETWORK), "net.", "")
+SCALED = re.compile(r"\.(scale_weight|weight_scale|scale_input|comfy_quant)$|(^|\.)scaled_fp8$")
+"""Keys beside weights that mean nothing without them."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,32 @@ class BaseFile:
         """The weight that a target names.
 
         Raises:
-            LoraFormatError: the checkpoint has no such weight.
+            LoraFormatError: the checkpoint has no such weight, or is quantised.
         """
+        self.refuse_quantised("connect the model to the node of the same name")
         return self.parameter(target, "weight")
+
+    def refuse_quantised(self, remedy: str) -> None:
+        """Refuse weights that are to be multiplied with scales.
+
+        Args:
+            remedy: what else to do, which takes the weights as ComfyUI reads them.
+
+        Raises:
+            LoraFormatError: the checkpoint is quantised.
+        """
+        if self._scales:
+            raise LoraFormatError(
+                f"{self.file.path.name} is quantised: its weights are to be multiplied with "
+                f"scales ({shorten(self._scales, 1)})",
+                expected="a checkpoint in fp16, bf16 or fp32",
+                remedy=f"Name the checkpoint it was made of, or {remedy}, which takes the weights "
+                "as ComfyUI reads them",
+            )
+
+    @cached_property
+    def _scales(self) -> list[str]:
+        return [key for key in self.file.header.entries if SCALED.search(key)]
 
     def parameter(self, target: Target, name: str) -> torch.Tensor:
         """The weight or bias of what a target names.

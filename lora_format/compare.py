@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 
-from ..core.errors import LoraFormatError, shorten
+from ..core.errors import LoraFormatError
 from .base import BaseFile
 from .family import families
 from .ir import NETWORK, Target
 
 WEIGHT, BIAS = "weight", "bias"
-SCALED = re.compile(r"\.(scale_weight|weight_scale|scale_input|comfy_quant)$|(^|\.)scaled_fp8$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +56,7 @@ class Checkpoints:
                 remedy="Name the model that the tuned one was made of",
             )
         for file in (self.tuned, self.original):
-            _refuse_quantised(file)
+            file.refuse_quantised("use the Extract LoRA node")
 
     def __len__(self) -> int:
         """How many pairs there are."""
@@ -113,15 +111,3 @@ def _parameters(file: BaseFile, components: list[str]) -> Iterator[tuple[Target,
 
 def _equal(one: torch.Tensor, two: torch.Tensor) -> bool:
     return one.shape == two.shape and torch.equal(one.to(torch.float32), two.to(torch.float32))
-
-
-def _refuse_quantised(file: BaseFile) -> None:
-    scales = [key for key in file.file.header.entries if SCALED.search(key)]
-    if scales:
-        raise LoraFormatError(
-            f"{file.file.path.name} is quantised: its weights are to be multiplied with scales "
-            f"({shorten(scales, 1)})",
-            expected="a checkpoint in fp16, bf16 or fp32",
-            remedy="Name the checkpoint it was made of, or use the Extract LoRA node, which takes "
-            "the weights as ComfyUI reads them",
-        )

@@ -14,13 +14,13 @@ import torch
 from ..core.errors import LoraFormatError, shorten
 from ..core.settings import setting, validate
 from .bake import WeightTable, bake_unreadable
-from .dtypes import DTYPES, KEEP, cast, limit_of
+from .dtypes import DTYPES, KEEP, cast, imprecise, limit_of
 from .family import families
 from .foreign import fold_alpha
 from .format import Written, writer
 from .ir import Layer, LoraFile
 from .metadata import complete_metadata
-from .proof import Proof, prove
+from .proof import Proof, by_module, prove
 from .published import file_sha256
 from .read import Base, Reading, read_written
 from .stock_names import stock_names, unread_keys
@@ -97,10 +97,16 @@ def convert(
     """
     left_out = losses(reading, lossy=settings.lossy)
     source = reading.lora
+    if settings.to == "kohya":
+        baked = bake_unreadable(
+            source.layers, reading.table, weights, dtype=DTYPES.get(settings.dtype),
+            left_out=left_out if settings.lossy else None,
+        )
+        source = replace(source, layers=baked)
+    if settings.lossy:
+        source = _writable(source, reading.table, settings.to, left_out)
     if not source.layers:
         return _only_embeddings(reading, left_out)
-    if settings.to == "kohya":
-        source = replace(source, layers=bake_unreadable(source.layers, reading.table, weights))
     lora = replace(source, layers=_changed(source.layers, settings))
     written, back, proof = write_proven(
         lora, reading.table, to=settings.to, source=source, name=reading.path.name
@@ -120,7 +126,9 @@ def convert(
     }
     return Conversion(
         written=written,
-        metadata=complete_metadata(lora, written, own, title=reading.path.stem),
+        metadata=complete_metadata(
+            lora, written, own, title=reading.path.stem, changed=settings.fold_alpha
+        ),
         lora=back,
         embeddings=readable_embeddings(reading.lora),
         proof=proof,
@@ -134,18 +142,43 @@ def _unread(lora: LoraFile, written: Written, reading: Reading) -> list[str]:
     return unread_keys(written.tensors, stock_names(families()[lora.family], reading.table))
 
 
+def _writable(lora: LoraFile, table: ModuleTable, to: str, left_out: list[str]) -> LoraFile:
+    """Only the layers that a format has a place for; ``left_out`` takes what the others are."""
+    write = writer(to)
+    try:
+        write(lora, table)
+    except LoraFormatError:
+        pass
+    else:
+        return lora
+    kept: list[Layer] = []
+    for layer in lora.layers:
+        try:
+            write(replace(lora, layers=(layer,)), table)
+        except LoraFormatError as error:
+            left_out += [] if error.found in left_out else [error.found]
+        else:
+            kept.append(layer)
+    return replace(lora, layers=tuple(kept))
+
+
 def losses(reading: Reading, *, lossy: bool) -> list[str]:
-    """What of a file was not understood.
+    """What of a file was not understood, or could be of no use.
 
     Raises:
         LoraFormatError: there is something, and nothing may be lost.
     """
     left_out = [finding.text for finding in reading.errors]
+    left_out += [
+        f"The trained word '{trigger}' has the part {name}, which ComfyUI does not read"
+        for trigger, parts in reading.lora.embeddings.items()
+        for name in parts if name not in EMBEDDING_PARTS
+    ]
     if left_out and not lossy:
         raise LoraFormatError(
             f"{reading.path.name} cannot be converted whole: {left_out[0]}"
             + (f" (and {len(left_out) - 1} more)" if len(left_out) > 1 else ""),
-            expected="a file of which every key is understood",
+            expected="a file of which every key is understood and can be used",
             remedy="See what is the matter with it (inspect), or leave that out (--lossy)",
         )
     return left_out
@@ -169,44 +202,51 @@ def write_proven(
     written = writer(to)(lora, table)
     back = read_written(written, Path(name), Base(family=lora.family, table=table))
     proof = prove(source, back, table)
-    module, error = proof.worst
-    limit = limit_of(lora.layers)
-    if error > limit:
-        raise LoraFormatError(
-            f"The converted {name} differs from its source by {error:.2g} in {module}",
-            expected=f"a relative difference of at most {limit:g}",
-            remedy="Please report this file; nothing was written",
-        )
+    made = by_module(lora.layers)
+    for module, error in sorted(proof.errors.items(), key=lambda item: -item[1]):
+        # Each module has the limit of its own number format: others' must not hide its errors.
+        if error > limit_of(made.get(module, ())):
+            raise imprecise(
+                f"The converted {name} differs from its source by {error:.2g} in {module}",
+                made.get(module, ()),
+            )
     return written, back, proof
 
 
 def _only_embeddings(reading: Reading, left_out: list[str]) -> Conversion:
-    if not reading.lora.embeddings:
-        raise LoraFormatError(
-            f"{reading.path.name} has no layer that can be converted",
-            expected="a LoRA",
-            remedy="See what is the matter with it (inspect)",
-        )
+    words = readable_embeddings(reading.lora)
+    if not words:
+        raise no_layer(reading, "converted")
     return Conversion(
-        written=Written({}), metadata={}, lora=reading.lora, proof=Proof({}),
-        embeddings=readable_embeddings(reading.lora), left_out=tuple(left_out),
+        written=Written({}), metadata={}, lora=replace(reading.lora, layers=()), proof=Proof({}),
+        embeddings=words, left_out=tuple(left_out),
+    )
+
+
+def no_layer(reading: Reading, verb: str) -> LoraFormatError:
+    """The error of a file that has nothing for what is to be done, named by the verb."""
+    words = ", only trained words" if reading.lora.embeddings else ""
+    return LoraFormatError(
+        f"{reading.path.name} has no layer that can be {verb}{words}",
+        expected="a LoRA",
+        remedy="See what is the matter with it (inspect)",
     )
 
 
 def _changed(layers: tuple[Layer, ...], settings: ConvertSettings) -> tuple[Layer, ...]:
+    dtype = DTYPES.get(settings.dtype)
     if settings.fold_alpha:
-        layers = fold_alpha(layers)
-    if settings.dtype != KEEP:
-        layers = tuple(cast(layer, DTYPES[settings.dtype]) for layer in layers)
-    return layers
+        layers = fold_alpha(layers, dtype)
+    return layers if dtype is None else tuple(cast(layer, dtype) for layer in layers)
 
 
 def readable_embeddings(lora: LoraFile) -> dict[str, dict[str, torch.Tensor]]:
-    """Embeddings with the parts that ComfyUI reads; encoders' outputs (``_out``) it does not."""
-    return {
+    """Embeddings with the parts that ComfyUI reads; for others see :func:`losses`."""
+    readable = {
         trigger: {name: tensor for name, tensor in parts.items() if name in EMBEDDING_PARTS}
         for trigger, parts in lora.embeddings.items()
     }
+    return {trigger: parts for trigger, parts in readable.items() if parts}
 
 
 def default_name(path: Path, to: str) -> str:

@@ -25,7 +25,10 @@ def cast(layer: Layer, dtype: torch.dtype) -> Layer:
     """
     factors = {name: cast_tensor(tensor, dtype, layer) for name, tensor in layer.factors.items()}
     scale = layer.dora_scale
-    return replace(layer, factors=factors, dora_scale=None if scale is None else scale.to(dtype))
+    return replace(
+        layer, factors=factors,
+        dora_scale=None if scale is None else cast_tensor(scale, dtype, layer),
+    )
 
 
 def cast_tensor(tensor: torch.Tensor, dtype: torch.dtype, layer: Layer) -> torch.Tensor:
@@ -54,6 +57,22 @@ def limit_of(layers: Iterable[Layer]) -> float:
     """Largest relative error that writing these layers may bring."""
     dtypes = {tensor.dtype for layer in layers for tensor in layer.factors.values()}
     return max([LIMIT, *(ROUNDING.get(dtype, LIMIT) for dtype in dtypes)])
+
+
+def imprecise(found: str, layers: Iterable[Layer]) -> LoraFormatError:
+    """The error of a result that is further off than its number format excuses.
+
+    Args:
+        found: what differs from what, and by how much.
+        layers: the result.
+    """
+    limit = limit_of(layers)
+    first = "Choose fp32 as dtype, as fp16 rounds very small values away; if that fails too, please"
+    return LoraFormatError(
+        found,
+        expected=f"a relative difference of at most {limit:g}",
+        remedy=f"{'Please' if limit == LIMIT else first} report this file; nothing was written",
+    )
 
 
 def common_dtype(layers: Iterable[Layer]) -> torch.dtype:

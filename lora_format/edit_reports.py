@@ -8,7 +8,9 @@ from dataclasses import asdict
 from typing import Any
 
 from ..core.errors import shorten
+from .algorithm import algorithm_of
 from .convert import Conversion
+from .edited import KeptModules
 from .extract import Extraction
 from .family import families
 from .merge import SVD, Merge, MergeSettings
@@ -21,7 +23,8 @@ Report = dict[str, Any]
 def merge_report(merge: Merge, settings: MergeSettings, saved: Saved) -> Report:
     """Of a merged LoRA."""
     worst = merge.worst
-    whole = [module.module for module in merge.modules if module.rank is None]
+    layers = merge.conversion.lora.layers
+    whole = [str(layer.target) for layer in layers if layer.algorithm == "diff"]
     if settings.method == SVD:
         least = min(merge.modules, key=lambda module: module.kept)
         proof = f"at least {_percent(least.kept)} kept of each layer's sum; least in {least.module}"
@@ -36,34 +39,30 @@ def merge_report(merge: Merge, settings: MergeSettings, saved: Saved) -> Report:
 
 def resize_report(resized: Resize, saved: Saved) -> Report:
     """Of a resized LoRA."""
-    worst = resized.worst
     size = f"{_megabytes(resized.old_bytes)} before, {_megabytes(resized.new_bytes)} after"
-    proof = (
-        f"{_percent(resized.kept)} of the change kept; least, {_percent(worst.kept)}, in "
-        f"{worst.module}"
-    )
     ranks = f"ranks {_counted(m.old_rank for m in resized.modules)} before"
     return {
-        **_common(resized.conversion, saved), "proof": proof, "notes": [size, ranks],
-        "kept": resized.kept, "modules": [asdict(module) for module in resized.modules],
+        **_common(resized.conversion, saved), **_kept(resized, "change"), "notes": [size, ranks]
     }
 
 
 def extract_report(found: Extraction, conversion: Conversion, saved: Saved) -> Report:
     """Of an extracted LoRA."""
-    worst = found.worst
-    proof = (
-        f"{_percent(found.kept)} of the difference kept; least, {_percent(worst.kept)}, in "
-        f"{worst.module}"
-    )
     notes = [f"{found.equal} parameters are the same in both, or nearly"] if found.equal else []
     if found.vectors:
         notes.append(
             f"{len(found.vectors)} biases and norms differ as well and are not in it "
             f"({shorten(found.vectors)}); switch differences on to store them"
         )
+    return {**_common(conversion, saved), **_kept(found, "difference"), "notes": notes}
+
+
+def _kept(found: KeptModules[Any], what: str) -> Report:
+    worst = found.worst
     return {
-        **_common(conversion, saved), "proof": proof, "notes": notes, "kept": found.kept,
+        "proof": f"{_percent(found.kept)} of the {what} kept; least, {_percent(worst.kept)}, in "
+        f"{worst.module}",
+        "kept": found.kept,
         "modules": [asdict(module) for module in found.modules],
     }
 
@@ -80,16 +79,12 @@ def lines_of(report: Report) -> list[str]:
 
 def _common(conversion: Conversion, saved: Saved) -> Report:
     layers = conversion.lora.layers
-    sizes = [
-        layer.factors["lora_down"].shape[0] if "lora_down" in layer.factors else None
-        for layer in layers
-    ]
     return {
         "written": str(saved.path),
         "embeddings": [str(path) for path in saved.embeddings],
         "family": families()[conversion.lora.family].title,
         "layers": len(layers),
-        "ranks": _counted(sizes),
+        "ranks": _counted(algorithm_of(layer).rank(layer) for layer in layers),
         "left_out": list(conversion.left_out),
     }
 

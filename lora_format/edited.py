@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 
 from ..core.errors import LoraFormatError
 from .algorithm import algorithm_of
-from .bake import WeightTable, bake
-from .convert import Conversion, write_proven
+from .bake import WeightTable, multiplied_out, wrong_kind
+from .convert import Conversion, losses, no_layer, write_proven
 from .dtypes import DTYPES, KEEP, common_dtype
 from .ir import Layer, LoraFile
 from .low_rank import check_finite
 from .metadata import complete_metadata
 from .published import file_sha256
+from .read import Reading
 from .table import ModuleTable
 
 LOSSY = (
@@ -28,58 +29,120 @@ LOSSY = (
 DTYPE = "Number format of the new file; keep takes the sources', or fp32 where they differ."
 
 
-def chosen_dtype(name: str, layers: Iterable[Layer]) -> torch.dtype:
+@dataclass(frozen=True, kw_only=True)
+class KeptModule:
+    """How much of a module's change is kept.
+
+    Attributes:
+        module: what it is.
+        rank: of its new layer; None for a difference that is stored whole.
+        kept: share of the change's squared norm that is kept, as it will be written.
+        energy: that squared norm before.
+    """
+
+    module: str
+    rank: int | None
+    kept: float
+    energy: float
+
+
+M = TypeVar("M", bound=KeptModule)
+
+
+class KeptModules(Generic[M]):
+    """What can be told of all modules together.
+
+    Attributes:
+        modules: one for each layer.
+    """
+
+    modules: Sequence[M]
+
+    @property
+    def kept(self) -> float:
+        """Share of the squared norm of all changes together that is kept."""
+        total = sum(module.energy for module in self.modules)
+        kept = sum(module.energy * module.kept for module in self.modules)
+        return kept / total if total else 1.0
+
+    @property
+    def worst(self) -> M:
+        """The module of which least is kept."""
+        return min(self.modules, key=lambda module: module.kept)
+
+
+def chosen_dtype(name: str, readings: Iterable[Reading]) -> torch.dtype:
     """The number format that a setting names."""
-    return common_dtype(layers) if name == KEEP else DTYPES[name]
+    if name != KEEP:
+        return DTYPES[name]
+    return common_dtype(layer for reading in readings for layer in reading.lora.layers)
 
 
-def usable(
-    layers: Iterable[Layer],
-    weights: WeightTable | None,
-    *,
-    verb: str,
-    dora: bool,
-    lossy: bool,
-    left_out: list[str],
-) -> list[Layer]:
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """What a source's layers are to be used for.
+
+    Attributes:
+        verb: what is done with them, for messages.
+        dora: whether layers with weight decomposition that the stock loader applies right are
+            usable as they are.
+        lossy: whether to leave out what is not usable.
+        weights: the base model's weights, where they are at hand.
+        dtype: of layers that are multiplied out with them.
+    """
+
+    verb: str
+    dora: bool
+    lossy: bool
+    weights: WeightTable | None
+    dtype: torch.dtype
+
+
+def usable(reading: Reading, layers: Iterable[Layer], use: Use) -> tuple[list[Layer], list[str]]:
     """Layers whose change is known; those that need the base model multiplied out with it.
 
     Args:
-        layers: of one file.
-        weights: the base model's weights, where they are at hand.
-        verb: what cannot be done without them, for the message.
-        dora: whether layers with weight decomposition are usable as they are.
-        lossy: whether to leave out what is not usable.
-        left_out: takes what was left out.
+        reading: the file.
+        layers: those of its layers that count.
+        use: what for.
+
+    Returns:
+        The layers, and what was left out.
 
     Raises:
-        LoraFormatError: a layer depends on the base model, which is not at hand, or is broken.
+        LoraFormatError: something would be lost, a layer depends on the base model, which is not
+            at hand, or is broken; or there is no layer at all.
     """
-    found = []
-    for layer in layers:
-        check_finite(layer)
-        kind = _dependence(layer, dora=dora)
-        if kind is None:
-            found.append(layer)
-        elif weights is not None:
-            found.append(bake(layer, weights))
-        elif lossy:
-            left_out.append(f"{layer.target} is {kind}")
-        else:
-            raise LoraFormatError(
-                f"{layer.target} is {kind}, whose change depends on the weight it changes, so it "
-                f"cannot be {verb} by itself",
-                expected="the base model beside it, or layers that do not depend on it",
-                remedy="Connect the model or name its checkpoint (--base FILE), or leave such "
-                "layers out (--lossy)",
-            )
-    return found
+    left_out = losses(reading, lossy=use.lossy)
+    if not reading.lora.layers:
+        raise no_layer(reading, use.verb)
+    counted = list(layers)
+    for layer in counted:
+        check_finite(layer, reading.path.name)
+    found = multiplied_out(
+        counted, use.weights, lambda layer: _dependence(layer, reading.table, dora=use.dora),
+        lambda layer, kind: _depends(reading.path.name, layer, kind, use.verb),
+        dtype=use.dtype, left_out=left_out if use.lossy else None,
+    )
+    return list(found), left_out
 
 
-def _dependence(layer: Layer, *, dora: bool) -> str | None:
+def _dependence(layer: Layer, table: ModuleTable, *, dora: bool) -> str | None:
     if algorithm_of(layer).needs_weight:
         return algorithm_of(layer).title
-    return "DoRA" if layer.dora_scale is not None and not dora else None
+    if dora:
+        return wrong_kind(layer, table)
+    return "DoRA" if layer.dora_scale is not None else None
+
+
+def _depends(name: str, layer: Layer, kind: str, verb: str) -> LoraFormatError:
+    return LoraFormatError(
+        f"In {name}, {layer.target} is {kind}, whose change depends on the weight it changes, so "
+        f"it cannot be {verb} by itself",
+        expected="the base model beside it, or layers that do not depend on it",
+        remedy="Connect the model or name its checkpoint (--base FILE), or leave such layers out "
+        "(--lossy)",
+    )
 
 
 def finish(
@@ -110,6 +173,8 @@ def finish(
             expected="at least one layer that changes something",
             remedy="Check the weights and the thresholds: at these values every layer is zero",
         )
+    told = {name: text for name, text in lora.metadata.items() if name != "modelspec.title"}
+    lora = replace(lora, metadata=told)
     written, back, proof = write_proven(lora, table, to="kohya", source=lora, name=title)
     return Conversion(
         written=written,

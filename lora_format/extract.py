@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..core.errors import LoraFormatError
+from ..core.errors import LoraFormatError, shorten
 from ..core.settings import setting, validate
 from .compare import BIAS, Compared
 from .convert import Conversion
 from .dtypes import DTYPES, cast
-from .edited import as_text, finish
+from .edited import KeptModule, KeptModules, as_text, finish
 from .ir import Layer, LoraFile
 from .low_rank import EXACT_SIDE, Limit, as_lora, cut_matrix, kept_energy
 from .ranks import LARGEST_RANK
@@ -42,8 +42,8 @@ class ExtractSettings:
     )
     threshold: float = setting(
         1e-4,
-        doc="Layers whose difference is below this share of the weight's norm are left out. "
-        "Rounding to another number format is always below it.",
+        doc="Layers whose difference is below this share of the weight's norm are left out. So "
+        "are those in which the models differ only by the rounding of their number formats.",
         minimum=0.0, maximum=1.0, step=0.0001, advanced=True,
     )
     differences: bool = setting(
@@ -65,26 +65,18 @@ class ExtractSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExtractedModule:
+class ExtractedModule(KeptModule):
     """How a module came out.
 
     Attributes:
-        module: what it is.
-        rank: of its layer; None for a difference that is stored whole.
         relative: norm of the difference over the weight's norm.
-        kept: share of the difference's squared norm that the layer keeps, as it will be written.
-        energy: that squared norm.
     """
 
-    module: str
-    rank: int | None
     relative: float
-    kept: float
-    energy: float
 
 
 @dataclass
-class Extraction:
+class Extraction(KeptModules[ExtractedModule]):
     """What came out of the differences.
 
     Attributes:
@@ -101,18 +93,6 @@ class Extraction:
     vectors: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
-    @property
-    def kept(self) -> float:
-        """Share of the squared norm of all differences together that is kept."""
-        total = sum(module.energy for module in self.modules)
-        kept = sum(module.energy * module.kept for module in self.modules)
-        return kept / total if total else 1.0
-
-    @property
-    def worst(self) -> ExtractedModule:
-        """The module of which least is kept."""
-        return min(self.modules, key=lambda module: module.kept)
-
 
 def extract(
     pairs: Iterable[Compared],
@@ -126,15 +106,18 @@ def extract(
     Args:
         pairs: parameters of both models, one after the other.
         settings: what to keep.
-        device: where to compute; the CPU by default.
+        device: where to compute, if that is CUDA. Others have no float64 or no decompositions,
+            so for them, and by default, it is the CPU.
         step: called after each pair, for progress.
 
     Raises:
         LoraFormatError: a weight is not finite, or a value too large for the dtype.
     """
     found = Extraction()
+    if device is None or device.type != "cuda":
+        device = torch.device("cpu")
     for pair in pairs:
-        _take(pair, settings, found, device or torch.device("cpu"))
+        _take(pair, settings, found, device)
         del pair  # Else it would stay in memory beside the next one.
         if step is not None:
             step()
@@ -159,14 +142,10 @@ def extracted_lora(
         title: of the new file.
 
     Raises:
-        LoraFormatError: the models do not differ.
+        LoraFormatError: the models do not differ, or in nothing that is to be stored.
     """
     if not found.layers:
-        raise LoraFormatError(
-            f"The two models do not differ in any of {found.equal} parameters",
-            expected="a model and one that was tuned from it",
-            remedy="Check that these are different models; a lower threshold finds less",
-        )
+        raise _nothing(found)
     own = {
         "kiln_extracted_from": as_text(sources),
         "kiln_extract": as_text({
@@ -176,6 +155,23 @@ def extracted_lora(
     }
     lora = LoraFile(family=base.family, layers=tuple(found.layers))
     return finish(lora, base.table, own, title=title, left_out=found.left_out)
+
+
+def _nothing(found: Extraction) -> LoraFormatError:
+    if found.vectors or found.left_out:
+        others = shorten([*found.vectors, *found.left_out])
+        return LoraFormatError(
+            f"The two models differ only in what is not to be stored, or a LoRA cannot hold: "
+            f"{others}",
+            expected="layers with matrices that differ",
+            remedy="Switch differences on to store biases and norms",
+        )
+    return LoraFormatError(
+        f"The two models do not differ in any of {found.equal} parameters",
+        expected="a model and one that was tuned from it",
+        remedy="Check that these are different models; a lower threshold takes smaller differences "
+        "too",
+    )
 
 
 def _take(
@@ -202,7 +198,8 @@ def _take(
 
 def _difference(pair: Compared, device: torch.device) -> tuple[torch.Tensor, float, float]:
     """The difference, its norm, and that over the weight's norm."""
-    small = min(pair.original.shape, default=1) <= EXACT_SIDE and device.type == "cpu"
+    size, outputs = pair.original.numel(), (*pair.original.shape, 1)[0]
+    small = min(outputs, size // max(1, outputs)) <= EXACT_SIDE and device.type == "cpu"
     precision = torch.float64 if small else torch.float32
     original = pair.original.to(device, precision)
     change = pair.tuned.to(device, precision) - original
@@ -221,7 +218,7 @@ def _rounding(pair: Compared) -> float:
     dtypes = {pair.tuned.dtype, pair.original.dtype}
     if len(dtypes) == 1:
         return 0.0
-    return max(torch.finfo(dtype).eps / 2 for dtype in dtypes if dtype.is_floating_point)
+    return max((torch.finfo(d).eps / 2 for d in dtypes if d.is_floating_point), default=0.0)
 
 
 def _take_vector(

@@ -17,6 +17,7 @@ import torch
 
 from ..core.errors import LoraFormatError
 from .algorithm import algorithm_of
+from .dtypes import cast_tensor
 from .family import Family, families
 from .format import Written
 from .fuse import split_parts
@@ -25,17 +26,28 @@ from .scales import AT_START, CONFIG_NAME, METADATA_KEY, NESTING
 from .table import ModuleTable
 
 
-def fold_alpha(layers: Iterable[Layer]) -> tuple[Layer, ...]:
-    """Multiply each scale into a factor, so that alpha is the rank."""
-    return tuple(_folded(layer) for layer in layers)
+def fold_alpha(layers: Iterable[Layer], dtype: torch.dtype | None = None) -> tuple[Layer, ...]:
+    """Multiply each scale into a factor, so that alpha is the rank.
+
+    Args:
+        layers: of any algorithm.
+        dtype: of factors that are multiplied; their own by default.
+
+    Raises:
+        LoraFormatError: a value is too large for the dtype.
+    """
+    return tuple(_folded(layer, dtype) for layer in layers)
 
 
-def _folded(layer: Layer) -> Layer:
+def _folded(layer: Layer, dtype: torch.dtype | None) -> Layer:
     algorithm = algorithm_of(layer)
     scale, rank = algorithm.scale(layer), algorithm.rank(layer)
     if scale == 1 or rank is None:
         return layer
-    return replace(algorithm.times(layer, scale), alpha=float(rank))
+    name = algorithm.carrier(layer)
+    factor = layer.factors[name]
+    scaled = cast_tensor(factor.to(torch.float64) * scale, dtype or factor.dtype, layer)
+    return replace(layer, factors={**layer.factors, name: scaled}, alpha=float(rank))
 
 
 def write_diffusers(lora: LoraFile, table: ModuleTable) -> Written:

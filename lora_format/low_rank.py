@@ -208,16 +208,25 @@ def kept_energy(before: Pair | torch.Tensor, layer: Layer) -> float:
     return 1.0 if norm == 0 else max(0.0, 1 - error / norm)
 
 
-def check_finite(layer: Layer) -> None:
+def check_finite(layer: Layer, name: str) -> None:
     """Refuse a layer with NaN or infinity in it.
+
+    Args:
+        layer: any.
+        name: of its file, for the message.
 
     Raises:
         LoraFormatError: names the factor.
     """
-    for name, factor in layer.factors.items():
-        if not is_finite(factor):
+    values = dict(layer.factors)
+    if layer.alpha is not None:
+        values["alpha"] = torch.tensor(layer.alpha)
+    if layer.dora_scale is not None:
+        values["dora_scale"] = layer.dora_scale
+    for factor, tensor in values.items():
+        if not is_finite(tensor):
             raise LoraFormatError(
-                f"{layer.target} has values in {name} that are no numbers",
+                f"In {name}, {layer.target} has values in {factor} that are no numbers",
                 expected="finite factors",
                 remedy="Get the file from its maker again, or train anew from an earlier "
                 "checkpoint: this one is broken",

@@ -11,21 +11,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 
 import torch
 
 from ..core.errors import LoraFormatError
 from ..core.settings import setting, validate
 from .bake import WeightTable
-from .convert import Conversion, losses, readable_embeddings
+from .convert import Conversion, readable_embeddings
 from .dtypes import DTYPES, KEEP
-from .edited import DTYPE, LOSSY, as_text, chosen_dtype, described, finish, usable
+from .edited import DTYPE, LOSSY, Use, as_text, chosen_dtype, described, finish, usable
 from .family import families
 from .ir import NETWORK, LoraFile
 from .low_rank import Limit
 from .merge_module import MergedModule, Share, merge_module
 from .merge_places import places_of
 from .proof import same
+from .ranks import LARGEST_RANK
 from .read import Reading
 
 CONCAT, SVD = "concat", "svd"
@@ -42,7 +44,8 @@ class MergeSettings:
         choices=(CONCAT, SVD),
     )
     rank: int = setting(
-        32, doc="Rank of the new file; for svd only.", minimum=1, maximum=4096, step=1
+        32, doc="Largest rank of a layer in the new file; for svd only.",
+        minimum=1, maximum=LARGEST_RANK, step=1,
     )
     dtype: str = setting(KEEP, doc=DTYPE, choices=(KEEP, *DTYPES), advanced=True)
     lossy: bool = setting(False, doc=LOSSY, advanced=True)
@@ -108,21 +111,22 @@ def merge(
     Raises:
         LoraFormatError: families differ, something would be lost, or a layer needs the base model.
     """
-    _check(sources)
+    _check_numbers(sources)
+    dtype = chosen_dtype(settings.dtype, [source.reading for source in sources])
+    use = Use(verb="merged", dora=False, lossy=settings.lossy, weights=weights, dtype=dtype)
     left_out: list[str] = []
     shares: list[Share] = []
     for source in sources:
-        left_out += losses(source.reading, lossy=settings.lossy)
-        layers = [
+        counted = (
             layer for layer in source.reading.lora.layers
             if source.weight_in(layer.target.component) != 0
-        ]
-        layers = usable(
-            layers, weights, verb="merged", dora=False, lossy=settings.lossy, left_out=left_out
         )
+        if source.reading.lora.layers:  # Words alone are of no family; the next line refuses them.
+            _check_family(sources[0].reading, source.reading)
+        layers, lost = usable(source.reading, counted, use)
+        left_out += [f"{source.reading.path.name}: {text}" for text in lost]
         shares += [Share(layer, source.weight_in(layer.target.component)) for layer in layers]
     table = sources[0].reading.table
-    dtype = chosen_dtype(settings.dtype, [share.layer for share in shares])
     limit = Limit(settings.rank) if settings.method == SVD else None
     made = [
         merge_module(target, kind, found, table.shape(target), dtype, limit)
@@ -140,31 +144,31 @@ def merge(
     return Merge(conversion=conversion, modules=tuple(facts for _, facts in made))
 
 
-def _check(sources: Sequence[Source]) -> None:
+def _check_numbers(sources: Sequence[Source]) -> None:
     if len(sources) < 2:
         raise LoraFormatError(
-            f"{len(sources)} LoRA is named",
+            f"Only {len(sources)} LoRA is named",
             expected="two or more to merge",
             remedy="Name another one; to change the strength of one alone, use the loader's",
         )
-    first = sources[0].reading
     for source in sources:
-        weights = (source.weight, source.text_weight or 0.0)
-        if not all(map(math.isfinite, weights)):
-            raise LoraFormatError(
-                f"{source.reading.path.name}'s weight is {' and '.join(map(str, weights))}",
-                expected="numbers",
-                remedy="Name a weight such as 1 or 0.5",
-            )
-    for source in sources[1:]:
-        other = source.reading
-        if other.lora.family != first.lora.family:
-            one, two = (families()[r.lora.family].title for r in (first, other))
-            raise LoraFormatError(
-                f"{first.path.name} is for {one}, and {other.path.name} is for {two}",
-                expected="LoRAs for one kind of model",
-                remedy="Merge only LoRAs for the same kind of model; a LoRA cannot be carried over",
-            )
+        for weight in (source.weight, source.text_weight):
+            if weight is not None and not math.isfinite(weight):
+                raise LoraFormatError(
+                    f"{source.reading.path.name}'s weight is {weight}",
+                    expected="a number",
+                    remedy="Name a weight such as 1 or 0.5",
+                )
+
+
+def _check_family(first: Reading, other: Reading) -> None:
+    if other.lora.family != first.lora.family:
+        one, two = (families()[r.lora.family].title for r in (first, other))
+        raise LoraFormatError(
+            f"{first.path.name} is for {one}, and {other.path.name} is for {two}",
+            expected="LoRAs for one kind of model",
+            remedy="Merge only LoRAs for the same kind of model; a LoRA cannot be carried over",
+        )
 
 
 def _agreed(sources: Sequence[Source]) -> dict[str, str]:
@@ -199,10 +203,10 @@ def _words(sources: Sequence[Source]) -> dict[str, dict[str, torch.Tensor]]:
     found: dict[str, dict[str, torch.Tensor]] = {}
     for source in sources:
         for trigger, parts in readable_embeddings(source.reading.lora).items():
-            twin = found.get(trigger)
-            if twin is not None and not _same_words(twin, parts):
-                trigger = f"{trigger}_{source.reading.path.stem}"
-            found[trigger] = parts
+            own = f"{trigger}_{source.reading.path.stem}"
+            names = chain([trigger, own], (f"{own}_{number}" for number in count(2)))
+            free = next(n for n in names if n not in found or _same_words(found[n], parts))
+            found[free] = parts
     return found
 
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ..core.errors import LoraFormatError
 from .algorithm import algorithm_of
-from .dtypes import cast, limit_of
+from .dtypes import cast, imprecise, limit_of
 from .ir import Layer, Target
 from .low_rank import (
     Limit,
@@ -90,11 +89,9 @@ def merge_module(
         layer = _layer(target, kind, shares, shape, dtype, limit, total.value)
     distance, norm = _distance(total.value, layer), squared_norm(total.value) ** 0.5
     error = distance / total.largest if total.largest else 0.0
-    if limit is None and error > limit_of([layer]):
-        raise LoraFormatError(
-            f"The sum for {target} differs by {error:.2g} from what it should be",
-            expected=f"a relative difference of at most {limit_of([layer]):g}",
-            remedy="Please report these files; nothing was written",
+    if limit is None and not error <= limit_of([layer]):
+        raise imprecise(
+            f"The sum for {target} differs by {error:.2g} from what it should be", [layer]
         )
     name = f"{target} (bias)" if kind == BIAS else str(target)
     return layer, MergedModule(

@@ -29,20 +29,22 @@ def complete_metadata(
         written: what the writer adds.
         own: where the file came from.
         title: of the new file, where the source has none.
-        changed: the layers are others than the source's, so its ranks and alphas are not kept.
+        changed: the layers are others than the source's, so what it says of its ranks and alphas
+            is not kept.
     """
     family = families()[lora.family]
-    untrue = (*UNTRUE, "ss_network_args", "modelspec.title") if changed else UNTRUE
+    untrue = (*UNTRUE, "ss_network_args") if changed else UNTRUE
     kept = {name: text for name, text in lora.metadata.items() if name not in untrue}
     ranks = [rank for layer in lora.layers if (rank := algorithm_of(layer).rank(layer))]
     alphas = [layer.alpha for layer in lora.layers if layer.alpha is not None and
               algorithm_of(layer).scaled]
+    plain = all(layer.algorithm == "lora" for layer in lora.layers)
     facts = {
         "modelspec.sai_model_spec": "1.0.0",
         "modelspec.architecture": family.architecture,
         "modelspec.title": title,
         "ss_base_model_version": family.base_version,
-        "ss_network_module": "networks.lora",
+        "ss_network_module": "networks.lora" if plain else "lycoris.kohya",
         "ss_network_dim": f"{_usual(ranks)}" if ranks else "Dynamic",
         "ss_network_alpha": f"{_usual(alphas):g}" if alphas else "Dynamic",
     }

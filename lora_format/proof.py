@@ -17,8 +17,6 @@ from .algorithm import algorithm_of
 from .ir import Layer, LoraFile
 from .table import ModuleTable
 
-Place = tuple[str, str, str]
-"""Component, module path, and what is changed: weight, bias or norm."""
 Pair = tuple[torch.Tensor, torch.Tensor]
 
 
@@ -46,12 +44,10 @@ def prove(before: LoraFile, after: LoraFile, table: ModuleTable) -> Proof:
         after: what came of it, read back from its file.
         table: the model's modules.
     """
-    left, right = _by_module(before.layers), _by_module(after.layers)
+    left, right = by_module(before.layers), by_module(after.layers)
     return Proof({
-        f"{component}: {path}{'' if kind == 'weight' else f' ({kind})'}": relative_error(
-            left.get((component, path, kind), []), right.get((component, path, kind), []), table
-        )
-        for component, path, kind in {**left, **right}
+        name: relative_error(left.get(name, []), right.get(name, []), table)
+        for name in {**left, **right}
     })
 
 
@@ -61,18 +57,19 @@ def relative_error(before: list[Layer], after: list[Layer], table: ModuleTable) 
         return math.inf
     if _identical(before, after):
         return 0.0
-    if not _same_magnitudes(before, after):
+    magnitudes = _magnitudes_error(before, after)
+    if magnitudes == math.inf:
         return math.inf
     rows = table.shape(before[0].target)[0] if before[0].target.rows is None else _last_row(before)
     pairs = [_low_rank(layers, max(rows, _last_row(after))) for layers in (before, after)]
     if pairs[0] is not None and pairs[1] is not None:
         (up, down), (other_up, other_down) = pairs[0], pairs[1]
         error = product_norm(torch.cat([up, -other_up], 1), torch.cat([down, other_down]))
-        return _ratio(error, product_norm(up, down))
+        return max(magnitudes, _ratio(error, product_norm(up, down)))
     if any(algorithm_of(layer).needs_weight for layer in (*before, *after)):
-        return math.inf  # Rotations have no change of their own to compare.
+        return _factors_error(before, after)
     dense, other = (_dense(layers, max(rows, _last_row(after))) for layers in (before, after))
-    return _ratio(float((dense - other).norm()), float(dense.norm()))
+    return max(magnitudes, _ratio(float((dense - other).norm()), float(dense.norm())))
 
 
 def product_norm(up: torch.Tensor, down: torch.Tensor) -> float:
@@ -97,26 +94,52 @@ def layer_norm(layer: Layer) -> float:
     return float(algorithm.delta(layer).norm())
 
 
-def _by_module(layers: Iterable[Layer]) -> dict[Place, list[Layer]]:
-    found: dict[Place, list[Layer]] = {}
+def by_module(layers: Iterable[Layer]) -> dict[str, list[Layer]]:
+    """Layers by what they change: a module's weight, or its bias or norm, which is named so."""
+    found: dict[str, list[Layer]] = {}
     for layer in layers:
-        kind = layer.algorithm if layer.algorithm in ("bias", "norm") else "weight"
-        place = (layer.target.component, layer.target.module_path, kind)
-        found.setdefault(place, []).append(layer)
+        kind = f" ({layer.algorithm})" if layer.algorithm in ("bias", "norm") else ""
+        name = f"{layer.target.component}: {layer.target.module_path}{kind}"
+        found.setdefault(name, []).append(layer)
     return found
 
 
 def _identical(before: list[Layer], after: list[Layer]) -> bool:
     """Bit for bit the same factors: the common case, where only names changed."""
+    return _alike(before, after) and all(
+        all(same(tensor, two.factors[name]) for name, tensor in one.factors.items())
+        and _magnitudes_error([one], [two]) == 0
+        for one, two in zip(_sorted(before), _sorted(after), strict=True)
+    )
+
+
+def _alike(before: list[Layer], after: list[Layer]) -> bool:
+    """Whether only the values of factors can make a difference."""
     return len(before) == len(after) and all(
         one.target == two.target
         and one.algorithm == two.algorithm
         and one.alpha == two.alpha
         and one.factors.keys() == two.factors.keys()
-        and all(same(tensor, two.factors[name]) for name, tensor in one.factors.items())
-        and _same_magnitudes([one], [two])
         for one, two in zip(_sorted(before), _sorted(after), strict=True)
     )
+
+
+def _factors_error(before: list[Layer], after: list[Layer]) -> float:
+    """The largest relative error of a factor: rotations have no change of their own to compare."""
+    if not _alike(before, after):
+        return math.inf
+    return max(
+        _tensor_error(tensor, two.factors[name])
+        for one, two in zip(_sorted(before), _sorted(after), strict=True)
+        for name, tensor in one.factors.items()
+    )
+
+
+def _tensor_error(one: torch.Tensor, two: torch.Tensor) -> float:
+    if one.shape != two.shape:
+        return math.inf
+    left, right = one.to(torch.float64), two.to(torch.float64)
+    return _ratio(float((left - right).norm()), float(left.norm()))
 
 
 def same(one: torch.Tensor, two: torch.Tensor) -> bool:
@@ -129,7 +152,8 @@ def same(one: torch.Tensor, two: torch.Tensor) -> bool:
     return bool(torch.equal(left, right))
 
 
-def _same_magnitudes(before: list[Layer], after: list[Layer]) -> bool:
+def _magnitudes_error(before: list[Layer], after: list[Layer]) -> float:
+    """Relative error of weight decomposition's magnitudes; infinite where one side has others."""
     def collected(layers: list[Layer]) -> torch.Tensor | None:
         scales = [layer.dora_scale for layer in _sorted(layers)]
         if all(scale is None for scale in scales):
@@ -141,8 +165,8 @@ def _same_magnitudes(before: list[Layer], after: list[Layer]) -> bool:
 
     one, two = collected(before), collected(after)
     if one is None or two is None:
-        return one is two
-    return one.shape == two.shape and bool(torch.equal(one, two))
+        return 0.0 if one is two else math.inf
+    return _tensor_error(one, two)
 
 
 def _sorted(layers: list[Layer]) -> list[Layer]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +15,7 @@ from ..core import atomic
 from ..core.errors import LoraFormatError
 from ..core.tensor_stream import DTYPE_NAMES, data_hash
 from .header import read_header
+from .scales import METADATA_KEY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,26 +46,41 @@ def publish(
     path that was once published keeps its content for ever.
     """
     content = data_hash(tensors)
-    free = path
-    number = 1
-    while free.exists():
-        if _holds(free, tensors, content):
+    for free in versions(path):
+        if not free.exists():
+            break
+        if holds(free, tensors, metadata, content):
             return free
-        number += 1
-        free = path.with_name(f"{path.stem}-v{number}{path.suffix}")
     atomic.write_tensors(free, tensors, {**metadata, "sshs_model_hash": content})
     return free
 
 
-def _holds(path: Path, tensors: Mapping[str, torch.Tensor], content: str) -> bool:
-    """Whether a file has these tensors under these names; metadata do not count."""
+def versions(path: Path) -> Iterator[Path]:
+    """Names for different contents: the path itself, then with ``-v2`` and so on behind it."""
+    yield path
+    for number in count(2):
+        yield path.with_name(f"{path.stem}-v{number}{path.suffix}")
+
+
+def holds(
+    path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str], content: str
+) -> bool:
+    """Whether a file has these tensors under these names, and the same scales for them.
+
+    Args:
+        path: the file.
+        tensors: what it shall hold.
+        metadata: of these only diffusers' scales count, which belong to the content.
+        content: hash of the tensors.
+    """
     try:
-        entries = read_header(path).entries
+        header = read_header(path)
     except LoraFormatError:
         return False  # No safetensors file at all: whatever it is, it is not ours.
-    described = {key: (entry.dtype, entry.shape) for key, entry in entries.items()}
+    described = {key: (entry.dtype, entry.shape) for key, entry in header.entries.items()}
     wanted = {key: (DTYPE_NAMES[t.dtype], tuple(t.shape)) for key, t in tensors.items()}
-    return described == wanted and data_sha256(path) == content
+    scales = [found.get(METADATA_KEY) for found in (header.metadata, metadata)]
+    return described == wanted and scales[0] == scales[1] and data_sha256(path) == content
 
 
 def data_sha256(path: Path) -> str:

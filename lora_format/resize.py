@@ -12,13 +12,23 @@ from pathlib import Path
 
 import torch
 
-from ..core.errors import LoraFormatError
 from ..core.settings import setting, validate
 from .algorithm import algorithm_of
 from .bake import WeightTable
-from .convert import Conversion, losses, readable_embeddings
+from .convert import Conversion, readable_embeddings
 from .dtypes import DTYPES, KEEP, cast
-from .edited import DTYPE, LOSSY, as_text, chosen_dtype, described, finish, usable
+from .edited import (
+    DTYPE,
+    LOSSY,
+    KeptModule,
+    KeptModules,
+    Use,
+    as_text,
+    chosen_dtype,
+    described,
+    finish,
+    usable,
+)
 from .ir import Layer
 from .low_rank import (
     Limit,
@@ -63,28 +73,20 @@ class ResizeSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResizedModule:
+class ResizedModule(KeptModule):
     """How a module came out.
 
     Attributes:
-        module: what it is.
         algorithm: what it was.
         old_rank: its rank in the source; None for a whole difference.
-        rank: its rank now; None for differences that stay.
-        kept: share of the squared norm that is kept, as it will be written.
-        energy: that squared norm before.
     """
 
-    module: str
     algorithm: str
     old_rank: int | None
-    rank: int | None
-    kept: float
-    energy: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resize:
+class Resize(KeptModules[ResizedModule]):
     """A resized LoRA, not yet written.
 
     Attributes:
@@ -99,18 +101,6 @@ class Resize:
     old_bytes: int
     new_bytes: int
 
-    @property
-    def kept(self) -> float:
-        """Share of the squared norm of all layers together that is kept."""
-        total = sum(module.energy for module in self.modules)
-        kept = sum(module.energy * module.kept for module in self.modules)
-        return kept / total if total else 1.0
-
-    @property
-    def worst(self) -> ResizedModule:
-        """The module that lost most."""
-        return min(self.modules, key=lambda module: module.kept)
-
 
 def resize(
     reading: Reading, settings: ResizeSettings, weights: WeightTable | None = None
@@ -120,23 +110,14 @@ def resize(
     Args:
         reading: the file.
         settings: how small.
-        weights: the base model's weights, for OFT.
+        weights: the base model's weights, for OFT and for DoRA over outputs.
 
     Raises:
         LoraFormatError: something would be lost, or a layer needs the base model.
     """
-    left_out = losses(reading, lossy=settings.lossy)
-    layers = usable(
-        reading.lora.layers, weights, verb="resized", dora=True, lossy=settings.lossy,
-        left_out=left_out,
-    )
-    if not layers:
-        raise LoraFormatError(
-            f"{reading.path.name} has no layer that can be resized",
-            expected="a LoRA",
-            remedy="See what is the matter with it (inspect)",
-        )
-    dtype, ranks = chosen_dtype(settings.dtype, layers), parse_ranks(settings.blocks)
+    dtype, ranks = chosen_dtype(settings.dtype, [reading]), parse_ranks(settings.blocks)
+    use = Use(verb="resized", dora=True, lossy=settings.lossy, weights=weights, dtype=dtype)
+    layers, left_out = usable(reading, reading.lora.layers, use)
     made = [_resized(layer, _limit(layer, settings, ranks), reading, dtype) for layer in layers]
     lora = replace(reading.lora, layers=tuple(layer for layer, _ in made), embeddings={})
     title = resized_name(reading.path, settings)
@@ -173,7 +154,7 @@ def _resized(
         cut = cut_matrix(form, limit) if isinstance(form, torch.Tensor) else cut_pair(*form, limit)
         if not _same_rank(cut, layer):
             made = as_lora(layer.target, cut, shape, dtype, dora_scale=layer.dora_scale)
-    kept = 1.0 if form is None or made.algorithm != "lora" else kept_energy(form, made)
+    kept = 1.0 if form is None else kept_energy(form, made)
     algorithm = algorithm_of(layer)
     return made, ResizedModule(
         module=str(layer.target), algorithm=algorithm.title, old_rank=algorithm.rank(layer),

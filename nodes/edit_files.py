@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import folder_paths
@@ -11,8 +10,16 @@ from comfy_api.latest import io
 from ..lora_format.extract import ExtractSettings
 from ..lora_format.merge import MergeSettings
 from ..lora_format.resize import ResizeSettings
-from .files import CATEGORY, file_outputs, file_stamp, lora_input, model_inputs
-from .inputs import inputs_of
+from .files import (
+    CATEGORY,
+    OfLoraFile,
+    file_outputs,
+    file_stamp,
+    lora_input,
+    model_inputs,
+    told_output,
+)
+from .inputs import inputs_of, settings_of
 
 NONE = "none"
 MOST_LORAS, FEWEST_LORAS = 4, 2
@@ -58,25 +65,24 @@ def _text_inputs() -> list[io.Input]:
     ]
 
 
-def _settings(kind: type[Any], values: dict[str, Any]) -> Any:
-    names = {item.name for item in dataclasses.fields(kind)}
-    return kind(**{name: value for name, value in values.items() if name in names})
+class NamesFile(io.ComfyNode):
+    """A node whose new file gets the ``name`` that a person gives it."""
+
+    @classmethod
+    def validate_inputs(cls, name: str | None = None) -> bool | str:
+        """Refuse an impossible name before the graph runs; a linked one is not known yet."""
+        from ..core.errors import ConfigError
+        from ..host.paths import check_run_name
+
+        try:
+            if name is not None:
+                check_run_name(name)
+        except ConfigError as error:
+            return str(error)
+        return True
 
 
-def _name_is_wrong(name: str | None) -> str | None:
-    """Why a name cannot be used; None for a good one, and for a linked one."""
-    from ..core.errors import ConfigError
-    from ..host.paths import check_run_name
-
-    try:
-        if name is not None:
-            check_run_name(name)
-    except ConfigError as error:
-        return str(error)
-    return None
-
-
-class KilnMergeLoras(io.ComfyNode):
+class KilnMergeLoras(NamesFile):
     """Makes one LoRA of several."""
 
     @classmethod
@@ -99,11 +105,6 @@ class KilnMergeLoras(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, name: str | None = None) -> bool | str:
-        """Refuse an impossible name before the graph runs."""
-        return _name_is_wrong(name) or True
-
-    @classmethod
     def fingerprint_inputs(cls, **values: Any) -> str:
         """Merge again when a file changed."""
         names = [values.get(f"lora_{number}") for number in range(1, MOST_LORAS + 1)]
@@ -115,21 +116,16 @@ class KilnMergeLoras(io.ComfyNode):
     ) -> io.NodeOutput:
         """Merge and publish."""
         from ..host.lora_edit import Part, merge_in_comfy
-        from ..host.progress import ComfyProgress
 
         parts = [
             Part(values[f"lora_{n}"], values[f"weight_{n}"], values.get(f"text_share_{n}", 1.0))
             for n in range(1, MOST_LORAS + 1) if values.get(f"lora_{n}", NONE) != NONE
         ]
-        settings = _settings(MergeSettings, values)
-        lora_name, report = merge_in_comfy(parts, settings, name, model, clip)
-        ComfyProgress(cls.hidden.unique_id).say(report)
-        return io.NodeOutput(
-            lora_name, report, ui={"kiln_merge": [{"lora_name": lora_name, "report": report}]}
-        )
+        settings = settings_of(MergeSettings, values)
+        return told_output(cls, "kiln_merge", *merge_in_comfy(parts, settings, name, model, clip))
 
 
-class KilnResizeLora(io.ComfyNode):
+class KilnResizeLora(OfLoraFile):
     """Gives a LoRA smaller ranks."""
 
     @classmethod
@@ -150,27 +146,17 @@ class KilnResizeLora(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, lora_name: str | None = None, **_: Any) -> str:
-        """Resize again when the file changed."""
-        return file_stamp(lora_name)
-
-    @classmethod
     def execute(
         cls, lora_name: str, model: Any = None, clip: Any = None, **values: Any
     ) -> io.NodeOutput:
         """Resize and publish."""
         from ..host.lora_edit import resize_in_comfy
-        from ..host.progress import ComfyProgress
 
-        settings = _settings(ResizeSettings, values)
-        new_name, report = resize_in_comfy(lora_name, settings, model, clip)
-        ComfyProgress(cls.hidden.unique_id).say(report)
-        return io.NodeOutput(
-            new_name, report, ui={"kiln_resize": [{"lora_name": new_name, "report": report}]}
-        )
+        settings = settings_of(ResizeSettings, values)
+        return told_output(cls, "kiln_resize", *resize_in_comfy(lora_name, settings, model, clip))
 
 
-class KilnExtractLora(io.ComfyNode):
+class KilnExtractLora(NamesFile):
     """Makes a LoRA of what two models differ in."""
 
     @classmethod
@@ -209,11 +195,6 @@ class KilnExtractLora(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, name: str | None = None) -> bool | str:
-        """Refuse an impossible name before the graph runs."""
-        return _name_is_wrong(name) or True
-
-    @classmethod
     def execute(
         cls, model_tuned: Any, model_original: Any, name: str,
         clip_tuned: Any = None, clip_original: Any = None, **values: Any,
@@ -226,13 +207,9 @@ class KilnExtractLora(io.ComfyNode):
         request = ExtractRequest(
             tuned=model_tuned, original=model_original, name=name,
             clip_tuned=clip_tuned, clip_original=clip_original,
-            settings=_settings(ExtractSettings, values),
+            settings=settings_of(ExtractSettings, values),
         )
-        lora_name, report = extract_in_comfy(request, progress)
-        progress.say(report)
-        return io.NodeOutput(
-            lora_name, report, ui={"kiln_extract": [{"lora_name": lora_name, "report": report}]}
-        )
+        return told_output(cls, "kiln_extract", *extract_in_comfy(request, progress))
 
 
 NODES = (KilnMergeLoras, KilnResizeLora, KilnExtractLora)

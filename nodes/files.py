@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 from comfy_api.latest import io
 
 from ..lora_format.convert import ConvertSettings
-from .inputs import inputs_of
+from .inputs import inputs_of, settings_of
 
 CATEGORY = "LoRA Kiln/files"
 
@@ -59,6 +58,14 @@ def file_outputs(report: str) -> list[io.Output]:
     ]
 
 
+def told_output(node: type[io.ComfyNode], kind: str, name: str, report: str) -> io.NodeOutput:
+    """What :func:`file_outputs` promise, said on the node and kept under ``kind`` for the page."""
+    from ..host.progress import ComfyProgress
+
+    ComfyProgress(node.hidden.unique_id).say(report)
+    return io.NodeOutput(name, report, ui={kind: [{"lora_name": name, "report": report}]})
+
+
 def file_stamp(lora_name: str | None) -> str:
     """Changes when the file does; a linked name comes with what made it."""
     if lora_name is None:
@@ -73,7 +80,16 @@ def file_stamp(lora_name: str | None) -> str:
     return f"{lora_name}|{stat.st_size}|{stat.st_mtime_ns}"
 
 
-class KilnConvertLora(io.ComfyNode):
+class OfLoraFile(io.ComfyNode):
+    """A node that reads the file ``lora_name``."""
+
+    @classmethod
+    def fingerprint_inputs(cls, lora_name: str | None = None, **_: Any) -> str:
+        """Run again when the file changed."""
+        return file_stamp(lora_name)
+
+
+class KilnConvertLora(OfLoraFile):
     """Turns any LoRA file into one that the stock loader reads whole."""
 
     @classmethod
@@ -96,30 +112,20 @@ class KilnConvertLora(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, lora_name: str | None = None, **_: Any) -> str:
-        """Convert again when the file changed."""
-        return file_stamp(lora_name)
-
-    @classmethod
     def execute(
         cls, lora_name: str, model: Any = None, clip: Any = None, adapter: str = "", **values: Any
     ) -> io.NodeOutput:
         """Convert and publish."""
         from ..host.lora_files import convert_in_comfy
-        from ..host.progress import ComfyProgress
 
-        names = {item.name for item in dataclasses.fields(ConvertSettings)}
-        settings = ConvertSettings(**{k: v for k, v in values.items() if k in names})
+        settings = settings_of(ConvertSettings, values)
         name, report = convert_in_comfy(
             lora_name, settings, model, clip, adapter.strip() or None
         )
-        ComfyProgress(cls.hidden.unique_id).say(report)
-        return io.NodeOutput(
-            name, report, ui={"kiln_convert": [{"lora_name": name, "report": report}]}
-        )
+        return told_output(cls, "kiln_convert", name, report)
 
 
-class KilnInspectLora(io.ComfyNode):
+class KilnInspectLora(OfLoraFile):
     """Tells why a LoRA does nothing, or that it is in order."""
 
     @classmethod
@@ -154,11 +160,6 @@ class KilnInspectLora(io.ComfyNode):
             hidden=[io.Hidden.unique_id],
             is_output_node=True,
         )
-
-    @classmethod
-    def fingerprint_inputs(cls, lora_name: str | None = None, **_: Any) -> str:
-        """Look again when the file changed."""
-        return file_stamp(lora_name)
 
     @classmethod
     def execute(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from comfy_api.latest import io
 
+S = TypeVar("S")
 LARGEST_SEED = 0xFFFFFFFFFFFFFFFF // 2
 
 
@@ -19,6 +21,12 @@ def inputs_of(settings: type[Any]) -> list[io.Input]:
     shown = [item for item in fields if not item.metadata["advanced"]]
     folded = [item for item in fields if item.metadata["advanced"]]
     return [_input_of(item) for item in (*shown, *folded)]
+
+
+def settings_of(settings: type[S], values: Mapping[str, Any]) -> S:
+    """The settings among a node's values."""
+    names = {item.name for item in dataclasses.fields(settings)}  # type: ignore[arg-type]
+    return settings(**{name: value for name, value in values.items() if name in names})
 
 
 def _input_of(item: dataclasses.Field[Any]) -> io.Input:

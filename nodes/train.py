@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import folder_paths
@@ -12,7 +11,7 @@ from comfy_api.latest import io
 from ..trainer.adapter_settings import AdapterSettings
 from ..trainer.config import TrainSettings
 from ..trainer.objective_settings import ObjectiveSettings
-from .inputs import inputs_of
+from .inputs import inputs_of, settings_of
 from .types import KILN_ADAPTER, KILN_DATASET, KILN_LORA, KILN_OBJECTIVE, KILN_RUN
 
 NONE = "none"
@@ -112,8 +111,7 @@ class KilnTrainLora(io.ComfyNode):
         from ..host.training import TrainRequest, train_in_comfy
         from ..trainer.chart import loss_chart
 
-        names = {item.name for item in dataclasses.fields(TrainSettings)}
-        settings = TrainSettings(**{k: v for k, v in values.items() if k in names})
+        settings = settings_of(TrainSettings, values)
         outcome = train_in_comfy(
             TrainRequest(
                 model=model, clip=clip, vae=vae, dataset=dataset, settings=settings,

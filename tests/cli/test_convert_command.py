@@ -223,5 +223,5 @@ def test_a_place_that_cannot_be_written(kiln: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder", "utf-8")
     done = kiln("convert", "a.safetensors", "--out", "file/new.safetensors")
     assert done.status == 1
-    assert "a.safetensors: It cannot be written" in done.err
+    assert "a.safetensors: It cannot be read or written" in done.err
     assert files_in(tmp_path) == ["a.safetensors", "file"]

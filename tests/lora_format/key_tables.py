@@ -211,7 +211,6 @@ PROJECTION = {
 }
 WORDS = {
     "bundle_emb.my word.clip_l": value(2, 768), "bundle_emb.my word.clip_g": value(2, 1280),
-    "bundle_emb.my word.clip_l_out": value(2, 768),
 }
 
 

@@ -17,9 +17,13 @@ from safetensors.torch import save_file
 from lora_kiln.lora_format.architectures.clip_text import ClipText
 from lora_kiln.lora_format.architectures.ldm_unet import LdmUnet
 from lora_kiln.lora_format.architectures.lumina import Lumina
+from lora_kiln.lora_format.convert import Conversion
 from lora_kiln.lora_format.format import writer
 from lora_kiln.lora_format.ir import Layer, LoraFile, Target, lora_layer
+from lora_kiln.lora_format.merge import Merge
 from lora_kiln.lora_format.read import Base, Reading, read
+from lora_kiln.lora_format.resize import Resize
+from lora_kiln.lora_format.save import save_conversion
 from lora_kiln.lora_format.table import ModuleTable, built_in
 
 Changes = dict[tuple[str, str, str], torch.Tensor]
@@ -48,6 +52,7 @@ Z_IMAGE = Base(
 )
 BLOCK = "input_blocks.3.1.transformer_blocks.0."
 QUERY, FEED, CONV = f"{BLOCK}attn1.to_q", f"{BLOCK}ff.net.0.proj", "input_blocks.1.0.in_layers.2"
+KEY = f"{BLOCK}attn1.to_k"
 NORM, TEXT = f"{BLOCK}norm1", "text_model.encoder.layers.0.mlp.fc1"
 QKV = "layers.0.attention.qkv"
 
@@ -158,6 +163,20 @@ def reading_of(
     found = read(written(path, base, layers, to), base)
     assert not found.errors, found.errors
     return replace(found, lora=replace(found.lora, metadata=metadata or {}))
+
+
+def saved_changes(path: Path, base: Base, conversion: Conversion) -> Changes:
+    """Write what was made, read it back, and multiply its changes out."""
+    saved = save_conversion(conversion, path)
+    assert saved.path is not None
+    back = read(saved.path, base)
+    assert not back.findings, back.findings
+    return changes_of(back.lora.layers, base.table)
+
+
+def ranks_of(outcome: Merge | Resize) -> dict[str, int | None]:
+    """New ranks by module path."""
+    return {module.module.partition(": ")[2]: module.rank for module in outcome.modules}
 
 
 def changes_of(layers: Iterable[Layer], table: ModuleTable, factor: float = 1.0) -> Changes:

@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from lora_kiln.lora_format.edit_reports import merge_report
 from lora_kiln.lora_format.family import table_of
 from lora_kiln.lora_format.ir import Layer, lora_layer
 from lora_kiln.lora_format.merge import Merge, MergeSettings, Source, merge
 from lora_kiln.lora_format.read import Base, read
-from lora_kiln.lora_format.save import save_conversion
+from lora_kiln.lora_format.save import Saved, save_conversion
 from lora_kiln.tests.lora_format.small_loras import (
-    BLOCK,
     CONV,
     FEED,
+    KEY,
     NORM,
     QKV,
     QUERY,
@@ -28,12 +29,13 @@ from lora_kiln.tests.lora_format.small_loras import (
     Maker,
     changes_of,
     largest_error,
+    ranks_of,
     reading_of,
+    saved_changes,
     total,
     written,
 )
 
-KEY = f"{BLOCK}attn1.to_k"
 EXACT = MergeSettings()
 
 
@@ -48,16 +50,9 @@ def merged(
         for i, ((layers, weight), to) in enumerate(zip(files, names, strict=False))
     ]
     outcome = merge(sources, settings)
-    saved = save_conversion(outcome.conversion, folder / "merged.safetensors")
-    assert saved.path is not None
-    back = read(saved.path, base)
-    assert not back.findings, back.findings
+    found = saved_changes(folder / "merged.safetensors", base, outcome.conversion)
     wanted = total(*(changes_of(layers, base.table, weight) for layers, weight in files))
-    return outcome, changes_of(back.lora.layers, base.table), wanted
-
-
-def ranks(outcome: Merge) -> dict[str, int | None]:
-    return {module.module.partition(": ")[2]: module.rank for module in outcome.modules}
+    return outcome, found, wanted
 
 
 def test_ranks_add_up_to_the_exact_sum(tmp_path: Path) -> None:
@@ -68,7 +63,7 @@ def test_ranks_add_up_to_the_exact_sum(tmp_path: Path) -> None:
     ]
     outcome, found, wanted = merged(tmp_path, SDXL, files)
     assert largest_error(found, wanted) < 1e-6
-    assert ranks(outcome) == {QUERY: 8, CONV: 6, TEXT: 2, FEED: 1}
+    assert ranks_of(outcome) == {QUERY: 8, CONV: 6, TEXT: 2, FEED: 1}
     assert outcome.worst.error < 1e-6
     assert not outcome.conversion.left_out
 
@@ -114,7 +109,7 @@ def test_all_algorithms_in_one_sum(tmp_path: Path) -> None:
     assert largest_error(found, wanted) < 1e-6
     # LoHa of rank 2 is a product of inner size 4, LoKr of side 4 and rank 1 too; a LoKr of two
     # whole sides is no product.
-    assert ranks(outcome) == {FEED: 3 + 1 + 4, QUERY: 4 + 3 + 3, KEY: None, CONV: 3 + 1 + 2}
+    assert ranks_of(outcome) == {FEED: 3 + 1 + 4, QUERY: 4 + 3 + 3, KEY: None, CONV: 3 + 1 + 2}
 
 
 def test_what_no_other_file_changes_stays_of_its_kind(tmp_path: Path) -> None:
@@ -124,6 +119,10 @@ def test_what_no_other_file_changes_stays_of_its_kind(tmp_path: Path) -> None:
     assert largest_error(found, wanted) < 1e-6
     kinds = {layer.target.module_path: layer.algorithm for layer in outcome.conversion.lora.layers}
     assert kinds == {QUERY: "loha", FEED: "lokr", KEY: "lora"}
+    assert outcome.conversion.metadata["ss_network_module"] == "lycoris.kohya"
+    report = merge_report(outcome, EXACT, Saved(None))
+    assert report["ranks"] == "2 × 1, none × 1, 3 × 1"
+    assert report["notes"] == [], "a LoKr of whole sides is no whole difference"
 
 
 def test_differences_of_norms_and_biases_are_summed(tmp_path: Path) -> None:
@@ -146,7 +145,7 @@ def test_formats_may_differ(tmp_path: Path) -> None:
         tmp_path, SDXL, files, formats=("diffusers", "kohya", "peft")
     )
     assert largest_error(found, wanted) < 1e-6
-    assert ranks(outcome) == {QUERY: 9, FEED: 6}
+    assert ranks_of(outcome) == {QUERY: 9, FEED: 6}
 
 
 PARTS = {"q": (0, 24), "k": (24, 48), "v": (48, 72)}
@@ -172,7 +171,7 @@ def test_parts_meet_the_whole(tmp_path: Path) -> None:
     outcome, found, wanted = merged(tmp_path, Z_IMAGE, files)
     assert largest_error(found, wanted) < 1e-6
     assert [layer.target.rows for layer in outcome.conversion.lora.layers] == [None]
-    assert ranks(outcome) == {QKV: 7}
+    assert ranks_of(outcome) == {QKV: 7}
 
 
 def test_svd_is_the_best_of_its_rank(tmp_path: Path) -> None:
@@ -182,7 +181,7 @@ def test_svd_is_the_best_of_its_rank(tmp_path: Path) -> None:
         ([two.lora(QUERY, 6), two.lora(CONV, 3), two.lora(KEY, 2)], 1.1),
     ]
     outcome, found, wanted = merged(tmp_path, SDXL, files, MergeSettings(method="svd", rank=4))
-    assert ranks(outcome) == {QUERY: 4, CONV: 4, FEED: 4, NORM: None, KEY: 2}
+    assert ranks_of(outcome) == {QUERY: 4, CONV: 4, FEED: 4, NORM: None, KEY: 2}
     by_name = {module.module.partition(": ")[2]: module for module in outcome.modules}
     for path in (QUERY, CONV, FEED):
         whole = wanted["unet", path, "weight"]
@@ -245,14 +244,15 @@ def test_the_header_says_what_went_in(tmp_path: Path) -> None:
 
 def test_bundled_words_come_along(tmp_path: Path) -> None:
     readings = []
-    for name, value in (("one", 1.0), ("two", 2.0)):
+    for name, value in (("one", 1.0), ("two", 2.0), ("more/two", 3.0)):
+        (tmp_path / "more").mkdir(exist_ok=True)
         found = reading_of(tmp_path / f"{name}.safetensors", SDXL, [Maker(SDXL).lora(QUERY)])
         words = {
             "same": {"clip_l": torch.ones(1, 4)}, "mine": {"clip_l": torch.full((1, 4), value)},
         }
         readings.append(replace(found, lora=replace(found.lora, embeddings=words)))
     outcome = merge([Source(reading=reading) for reading in readings], EXACT)
-    assert list(outcome.conversion.embeddings) == ["same", "mine", "mine_two"]
+    assert list(outcome.conversion.embeddings) == ["same", "mine", "mine_two", "mine_two_2"]
 
 
 def test_published_sizes_without_a_base(tmp_path: Path) -> None:

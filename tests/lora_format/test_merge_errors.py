@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from lora_kiln.core.errors import ConfigError, LoraFormatError
 from lora_kiln.lora_format.ir import Layer, Target
@@ -82,8 +83,30 @@ def test_errors_name_what_is_wrong(tmp_path: Path) -> None:
         MergeSettings(rank=0)
     layer.factors["lora_up"][0, 0] = float("inf")
     broken = read(written(tmp_path / "two.safetensors", SDXL, [layer]), SDXL)
-    with pytest.raises(LoraFormatError, match="values in lora_up that are no numbers"):
+    with pytest.raises(LoraFormatError, match=r"In two.safetensors, .*in lora_up that are no num"):
         merge([Source(reading=reading), Source(reading=broken)], EXACT)
+    scaled = replace(dora(FEED), dora_scale=torch.full((1, 32), float("nan")))
+    broken = read(written(tmp_path / "three.safetensors", SDXL, [scaled]), SDXL)
+    with pytest.raises(LoraFormatError, match="values in dora_scale that are no numbers"):
+        merge([Source(reading=reading), Source(reading=broken)], EXACT, Weights())
+
+
+def test_words_alone_are_no_lora(tmp_path: Path) -> None:
+    words = tmp_path / "words.safetensors"
+    save_file({"bundle_emb.mine.clip_l": torch.ones(1, 768)}, words)
+    lora = reading_of(tmp_path / "one.safetensors", Z_IMAGE, [Maker(Z_IMAGE).lora(QKV)])
+    for readings in ([read(words), lora], [lora, read(words)]):
+        with pytest.raises(LoraFormatError, match=r"words.safetensors has no layer.*only trained"):
+            merge([Source(reading=reading) for reading in readings], EXACT)
+
+
+def test_what_is_left_out_names_its_file(tmp_path: Path) -> None:
+    sources = [
+        Source(reading=reading_of(tmp_path / f"{index}.safetensors", SDXL, layers))
+        for index, layers in enumerate([[Maker(SDXL).lora(QUERY)], [dora(QUERY), dora(FEED)]])
+    ]
+    left_out = merge(sources, MergeSettings(lossy=True)).conversion.left_out
+    assert left_out == tuple(f"1.safetensors: unet: {path} is DoRA" for path in (QUERY, FEED))
 
 
 def test_fp16_overflow_is_told(tmp_path: Path) -> None:

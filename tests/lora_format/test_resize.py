@@ -12,13 +12,12 @@ from lora_kiln.core.errors import ConfigError, LoraFormatError
 from lora_kiln.lora_format.ir import Layer, Target
 from lora_kiln.lora_format.low_rank import Limit, cut_matrix, cut_pair, leading_svd, needed
 from lora_kiln.lora_format.ranks import parse_ranks
-from lora_kiln.lora_format.read import Base, read
+from lora_kiln.lora_format.read import Base
 from lora_kiln.lora_format.resize import Resize, ResizeSettings, resize, resized_name
-from lora_kiln.lora_format.save import save_conversion
 from lora_kiln.tests.lora_format.small_loras import (
-    BLOCK,
     CONV,
     FEED,
+    KEY,
     NORM,
     QKV,
     QUERY,
@@ -29,10 +28,10 @@ from lora_kiln.tests.lora_format.small_loras import (
     Maker,
     changes_of,
     largest_error,
+    ranks_of,
     reading_of,
+    saved_changes,
 )
-
-KEY = f"{BLOCK}attn1.to_k"
 
 
 def resized(
@@ -41,15 +40,8 @@ def resized(
     """Resize a file; gives the outcome, its changes as written to disk, and those before."""
     reading = reading_of(folder / "source.safetensors", base, layers)
     outcome = resize(reading, ResizeSettings(**settings))  # type: ignore[arg-type]
-    saved = save_conversion(outcome.conversion, folder / "resized.safetensors")
-    assert saved.path is not None
-    back = read(saved.path, base)
-    assert not back.findings, back.findings
-    return outcome, changes_of(back.lora.layers, base.table), changes_of(layers, base.table)
-
-
-def ranks(outcome: Resize) -> dict[str, int | None]:
-    return {module.module.partition(": ")[2]: module.rank for module in outcome.modules}
+    found = saved_changes(folder / "resized.safetensors", base, outcome.conversion)
+    return outcome, found, changes_of(layers, base.table)
 
 
 def best(whole: torch.Tensor, rank: int) -> float:
@@ -65,7 +57,7 @@ def test_each_layer_is_the_best_of_its_rank(tmp_path: Path) -> None:
         make.difference("time_embed.2"), make.lora(TEXT, 7, component="clip_l"),
     ]
     outcome, found, before = resized(tmp_path, layers, rank=4)
-    assert set(ranks(outcome).values()) == {4}
+    assert set(ranks_of(outcome).values()) == {4}
     assert {m.module.partition(": ")[2]: m.old_rank for m in outcome.modules} == {
         QUERY: 8, CONV: 6, FEED: 3, KEY: None, "time_embed.2": None, TEXT: 7,
     }
@@ -102,7 +94,7 @@ def test_energy_takes_as_few_ranks_as_do(tmp_path: Path, energy: float) -> None:
         assert module.kept >= energy - 1e-6
         assert module.rank == 1 or best(whole, module.rank - 1) < energy
     capped, _, _ = resized(tmp_path, layers, rank=2, energy=energy)
-    assert set(ranks(capped).values()) == {2}
+    assert set(ranks_of(capped).values()) == {2}
 
 
 def test_layers_small_enough_stay_bit_for_bit(tmp_path: Path) -> None:
@@ -131,7 +123,7 @@ def test_blocks_have_ranks_of_their_own(tmp_path: Path) -> None:
     layers = [make.lora(path, 8) for path in (QUERY, KEY, FEED, CONV)]
     blocks = "attn1.to_q=2\ninput_blocks*ff=5; unet.input_blocks.1.=3"
     outcome, _, _ = resized(tmp_path, layers, rank=4, blocks=blocks)
-    assert ranks(outcome) == {QUERY: 2, KEY: 4, FEED: 5, CONV: 3}
+    assert ranks_of(outcome) == {QUERY: 2, KEY: 4, FEED: 5, CONV: 3}
 
 
 @pytest.mark.parametrize("blocks", ["attn", "attn=", "=4", "attn=0", "a=9999", "a=²", "a=4 b"])
@@ -168,6 +160,29 @@ def test_dora_keeps_its_magnitudes(tmp_path: Path) -> None:
     assert made.dora_scale is not None
     assert torch.equal(made.dora_scale, scale)
     assert made.factors["lora_down"].shape[0] == 3
+
+
+def test_dora_that_comfyui_applies_wrongly_needs_the_base_model(tmp_path: Path) -> None:
+    """It divides by the norm of W instead of W + ΔW where magnitudes are over outputs."""
+    layer = Maker(SDXL, 1).lora(FEED, 8)
+    scale = torch.rand(layer.factors["lora_up"].shape[0], 1) + 1
+    reading = reading_of(
+        tmp_path / "dora.safetensors", SDXL, [replace(layer, dora_scale=scale)]
+    )
+    with pytest.raises(LoraFormatError, match=r"dora.safetensors, .* over outputs, whose change"):
+        resize(reading, ResizeSettings(rank=4))
+
+    class Weights:
+        def weight(self, target: Target) -> torch.Tensor:
+            return Maker(SDXL, 9).random(*SDXL.table.shape(target))
+
+    outcome = resize(reading, ResizeSettings(rank=4), Weights())
+    weight = Weights().weight(layer.target).double()
+    turned = weight + changes_of([layer], SDXL.table)["unet", FEED, "weight"]
+    whole = turned / turned.norm(dim=1, keepdim=True) * scale - weight
+    (module,) = outcome.modules
+    assert (module.rank, outcome.conversion.lora.layers[0].dora_scale) == (4, None)
+    assert module.kept == pytest.approx(best(whole, 4), abs=1e-6)
 
 
 def test_rotations_need_the_base_model(tmp_path: Path) -> None:

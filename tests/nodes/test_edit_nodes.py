@@ -159,6 +159,30 @@ def test_text_encoders_are_compared_where_both_are_there(
     assert keys == {"lora_te1_text_model_encoder_layers_1_mlp_fc1"}
 
 
+def test_weights_come_as_they_are(tiny: ModuleType) -> None:
+    """Every tensor has a method dequantize; on MPS it fails, elsewhere it makes fp32 of it."""
+    from lora_kiln.host.base import connected_base
+    from lora_kiln.lora_format.ir import Target
+
+    half = tiny.make_model(dtype=torch.float16)
+    path = next(path for path in paths_of(half) if path.endswith("to_q"))
+    weight = connected_base(half).weight(Target("unet", path))
+    assert weight.dtype == torch.float16
+    module = half.model.diffusion_model.get_submodule(path)
+    assert torch.equal(weight, module.weight)
+
+
+def test_scales_of_quantised_weights_are_no_parameters_of_their_own(tiny: ModuleType) -> None:
+    from lora_kiln.host.compare import ConnectedModels
+
+    tuned, original = tiny.make_model(), tiny.make_model()
+    for name in ("scale_weight", "loose"):
+        parameter = torch.nn.Parameter(torch.ones(1))
+        tuned.model.diffusion_model.out[2].register_parameter(name, parameter)
+    pairs = ConnectedModels.of((tuned, None), (original, None))
+    assert pairs.uncomparable() == ["out.2.loose is only in one of the models"]
+
+
 def test_a_changed_file_is_merged_again(
     comfy: Path, nodes: ModuleType, tiny: ModuleType, model: Any, files: list[str]
 ) -> None:
