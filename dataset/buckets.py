@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from ..core.errors import ConfigError, DatasetError
@@ -87,6 +87,8 @@ class BucketSettings:
 class Placement:
     """How a picture is brought into its bucket: resized to cover it, then cut. All in pixels.
 
+    Width and height are resized each to a whole number, so their scales may differ by a hair: no
+    point lands more than half a pixel from where one common scale would put it.
     ``area_lost_fraction`` is the part of the picture's area that is cut off, 0..1.
     """
 
@@ -97,6 +99,10 @@ class Placement:
     crop_left: int
     crop_top: int
     area_lost_fraction: float
+
+    def mirrored(self) -> Placement:
+        """Where the same cut lies in the resized picture after it was mirrored left to right."""
+        return replace(self, crop_left=self.resized_w - self.bucket_w - self.crop_left)
 
 
 def place(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -45,6 +45,8 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+Finish = Callable[[Image.Image, str, list[str]], Image.Image]
+"""Turns an upright picture of any mode, its name and the notes so far into what is wanted."""
 _ALPHA_MODES = ("RGBA", "RGBa", "LA", "La", "PA")
 _lock = threading.RLock()
 
@@ -64,6 +66,11 @@ class PictureFacts:
     width_px: int
     height_px: int
     notes: tuple[str, ...]
+
+    @property
+    def see_through(self) -> bool:
+        """Whether some part of it is transparent."""
+        return NOTE_ALPHA in self.notes
 
 
 def decode(source: PictureSource, background: str) -> Decoded:
@@ -86,6 +93,22 @@ def decode(source: PictureSource, background: str) -> Decoded:
 def decode_bytes(data: bytes, name: str, background: str) -> Decoded:
     """Decode the bytes of a picture file; see :func:`decode`."""
     notes: list[str] = []
+    image = load_upright(data, name, notes, _eight_bit_srgb)
+    return _flatten(image, name, background, notes)
+
+
+def load_upright(data: bytes, name: str, notes: list[str], finish: Finish) -> Image.Image:
+    """Decode the bytes of a file strictly, set the picture upright, and finish it.
+
+    Args:
+        data: the file.
+        name: what it is called in messages.
+        notes: what was done is added here.
+        finish: makes of it what is wanted; whatever it raises counts as damage.
+
+    Raises:
+        DatasetError: it is damaged, truncated, too large, or of a kind with no clear colours.
+    """
     with _strict_loading():
         try:
             image = _load(data, name, notes)
@@ -97,12 +120,11 @@ def decode_bytes(data: bytes, name: str, background: str) -> Decoded:
         except Exception as error:
             raise _damaged(name, error) from error
         try:
-            image = _eight_bit_srgb(_upright(image, notes), name, notes)
+            return finish(_upright(image, notes), name, notes)
         except (DatasetError, MemoryError):
             raise
         except Exception as error:
             raise _damaged(name, error) from error
-    return _flatten(image, name, background, notes)
 
 
 def inspect(source: PictureSource) -> PictureFacts:
@@ -169,17 +191,21 @@ def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
 def _eight_bit_srgb(image: Image.Image, name: str, notes: list[str]) -> Image.Image:
     """RGB, or RGBA where the file has transparency; straight alpha, sRGB."""
     profile = image.info.get("icc_profile")
-    base, alpha = _split_alpha(image, name, notes)
+    base, alpha = split_alpha(image, name, notes)
     colours = to_srgb(base, profile, name, notes)
     if alpha is not None:
         colours.putalpha(alpha)
     return colours
 
 
-def _split_alpha(
+def split_alpha(
     image: Image.Image, name: str, notes: list[str]
 ) -> tuple[Image.Image, Image.Image | None]:
-    """The colours as L, RGB, CMYK or LAB without conversion, and the alpha channel."""
+    """The colours as L, RGB, CMYK or LAB without conversion, and the alpha channel as L.
+
+    Raises:
+        DatasetError: it is not clear which value is black, white or transparent.
+    """
     if image.mode.startswith(("I", "F")):
         return _scale_to_eight_bits(image, name, notes)
     key = image.info.get("transparency")

@@ -22,7 +22,9 @@ _REMEMBERED_FILES = 8192
 
 
 class PictureSource(Protocol):
-    """Where the pixels of a picture come from: a :class:`PictureFile` or :class:`PictureArray`."""
+    """Where pixels come from: a :class:`PictureFile`, :class:`PictureArray`, for masks also a
+    :class:`PictureAlpha`.
+    """
 
     @property
     def name(self) -> str:
@@ -62,6 +64,42 @@ class PictureFile:
             return self.path.read_bytes()
         except OSError as error:
             raise _unreadable(self.name, error) from error
+
+    def read_unchanged(self) -> bytes:
+        """The file's bytes, but only those that the hash stands for.
+
+        Raises:
+            DatasetError: see :meth:`read`; or it was written since the hash was taken.
+        """
+        before, data = self.sha256, self.read()
+        if sha256_of(data) != before:
+            raise DatasetError(
+                f"{self.name} has changed since its folder was read",
+                expected="files that stay as they are while the graph runs",
+                remedy="Queue the graph again",
+            )
+        return data
+
+
+@dataclass(frozen=True)
+class PictureAlpha:
+    """The alpha channel of a picture, as a mask: opaque parts are trained on.
+
+    Attributes:
+        picture: whose alpha channel it is.
+    """
+
+    picture: PictureSource
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return f"the alpha channel of {self.picture.name}"
+
+    @cached_property
+    def sha256(self) -> str:
+        """Another hash than the picture's own, which as a mask would be its brightness."""
+        return digest(["alpha", self.picture.sha256])
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +143,8 @@ class DatasetItem:
         role: ``train``, or what a held-out picture is for.
         weight: how much it counts in the loss.
         columns: further metadata by column name, for caption templates.
+        mask: as large as the picture; white parts are trained on, black ones are not. None
+            trains on the whole picture.
     """
 
     name: str
@@ -114,6 +154,7 @@ class DatasetItem:
     role: str = "train"
     weight: float = 1.0
     columns: Mapping[str, str] = field(default_factory=dict)
+    mask: PictureSource | None = None
 
 
 @dataclass(frozen=True)
@@ -153,8 +194,12 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of everything a training sees: contents, captions, roles, weights, background."""
-        rows = [[it.source.sha256, it.caption, it.role, it.weight] for it in self.items]
+        """Hash of everything a training sees: pictures, masks, captions, roles, weights."""
+        rows = [
+            [it.source.sha256, it.caption, it.role, it.weight]
+            + ([it.mask.sha256] if it.mask is not None else [])
+            for it in self.items
+        ]
         return digest({"items": rows, "background": hex_colour(self.background)})
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 
@@ -19,11 +18,10 @@ from ..core.errors import ConfigError, DatasetError, shorten
 from ..core.protocols import ImageGeometry, Progress, TextEmbedding, TextEncoder, Vae
 from ..core.settings import digest
 from ..core.store import TensorStore
-from .buckets import BucketSettings, Placement, place
-from .colour import hex_colour
-from .decode import DECODE_VERSION, decode, decode_bytes, inspect
-from .items import Dataset, DatasetItem, PictureFile, sha256_of
-from .tensors import owned, require_finite, require_latent
+from .buckets import BucketSettings
+from .items import Dataset, DatasetItem
+from .latents import Picture, View, view_of
+from .tensors import owned, require_finite
 
 TRAIN = "train"
 _MUCH_LOST = 0.1
@@ -41,6 +39,10 @@ class TrainingItem:
         embedding: its caption, encoded, on the CPU.
         caption: the text.
         weight: how much it counts in the loss.
+        mask: (1, h, w) float32 in 0..1 on the CPU: how much of every latent cell is trained on.
+            None: all of it. Never zero everywhere.
+        mirrored: the same mirrored left to right, with its own latent, geometry and mask; None
+            unless asked for. Its own ``mirrored`` is None.
     """
 
     name: str
@@ -49,6 +51,8 @@ class TrainingItem:
     embedding: TextEmbedding
     caption: str
     weight: float
+    mask: torch.Tensor | None = None
+    mirrored: TrainingItem | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ class _Work:
     text: TextEncoder
     store: TensorStore
     progress: Progress
+    background: str
     total: int
     done: int = field(default=0)
 
@@ -100,42 +105,42 @@ def prepare(
     text: TextEncoder,
     store: TensorStore,
     progress: Progress,
+    mirror: bool = False,
 ) -> TrainingSet:
     """Encode every picture and caption that is to be trained on, or read them from the store.
 
     Pictures whose role is not ``train`` are left out. All pictures are encoded before all
     captions, so that VAE and text encoder need not share the memory.
 
+    Args:
+        dataset: the pictures with their captions and masks.
+        buckets: the sizes they are brought to.
+        vae: encodes pictures.
+        text: encodes captions.
+        store: where what was encoded is kept.
+        progress: told after every picture and caption; its interrupt is passed on.
+        mirror: encode every picture mirrored left to right as well. A VAE is not symmetric, so
+            mirroring the latent would not do.
+
     Raises:
-        DatasetError: captions are missing, or a picture is damaged, too small, or has changed
-            since it was scanned.
+        DatasetError: captions are missing, or a picture or mask is damaged, too small, or has
+            changed since it was scanned.
         HostError: the VAE or the text encoder returned something that is not a number.
     """
     items = [item for item in dataset.items if item.role == TRAIN]
     captions = _require_captions(dataset.name, items)
-    placements = _place_all(items, buckets, vae, progress)
+    views = _views(items, buckets, vae, progress, mirror)
     texts = list(dict.fromkeys([*captions, ""]))
-    work = _Work(vae, text, store, progress, total=len(items) + len(texts))
-    keys = [
-        _latent_key(item, dataset.background, placement, vae)
-        for item, (_, placement) in zip(items, placements, strict=True)
-    ]
-    latents = [
-        _latent(item, placement, dataset.background, key, work)
-        for item, (_, placement), key in zip(items, placements, keys, strict=True)
-    ]
+    total = len(texts) + sum(len(seen) for seen in views)
+    work = _Work(vae, text, store, progress, dataset.background, total)
+    tensors = [_encode(seen, work) for seen in views]
     embeddings = {caption: _embedding(caption, work) for caption in texts}
     ready = tuple(
-        TrainingItem(item.name, latent, geometry, embeddings[caption], caption, item.weight)
-        for item, latent, (geometry, _), caption in zip(
-            items, latents, placements, captions, strict=True
-        )
+        _training_item(seen, encoded, caption, embeddings[caption])
+        for seen, encoded, caption in zip(views, tensors, captions, strict=True)
     )
-    rows = [
-        [key, _text_key(caption, text), item.weight]
-        for item, key, caption in zip(items, keys, captions, strict=True)
-    ]
-    notes = (*dataset.notes, *_placement_notes(items, [p for _, p in placements]))
+    rows = [_row(seen, caption, work) for seen, caption in zip(views, captions, strict=True)]
+    notes = (*dataset.notes, *_placement_notes([seen[0] for seen in views]))
     return TrainingSet(ready, embeddings[""], digest(rows), notes)
 
 
@@ -157,9 +162,14 @@ def _require_captions(dataset_name: str, items: list[DatasetItem]) -> list[str]:
     return [item.caption for item in items if item.caption is not None]
 
 
-def _place_all(
-    items: list[DatasetItem], buckets: BucketSettings, vae: Vae, progress: Progress
-) -> list[tuple[ImageGeometry, Placement]]:
+def _views(
+    items: list[DatasetItem],
+    buckets: BucketSettings,
+    vae: Vae,
+    progress: Progress,
+    mirror: bool,
+) -> list[list[View]]:
+    """Of every picture the view that is trained on, and the mirrored one where it is wanted."""
     if buckets.step % vae.downscale:
         raise ConfigError(
             f"step_px is {buckets.step} and the VAE makes one latent cell of {vae.downscale} "
@@ -167,82 +177,69 @@ def _place_all(
             expected="a multiple of the VAE's cell",
             remedy=f"Set step_px to a multiple of {vae.downscale}",
         )
-    placed = []
+    views = []
     for item in items:
         progress.check_cancelled()
-        facts = inspect(item.source)
-        placement = place(facts.width_px, facts.height_px, buckets, name=item.name)
-        geometry = ImageGeometry(
-            original_width_px=facts.width_px,
-            original_height_px=facts.height_px,
-            crop_left_px=placement.crop_left,
-            crop_top_px=placement.crop_top,
-            target_width_px=placement.bucket_w,
-            target_height_px=placement.bucket_h,
-        )
-        placed.append((geometry, placement))
-    return placed
+        view = view_of(item, buckets)
+        views.append([view, view.mirrored()] if mirror else [view])
+    return views
 
 
-def _latent_key(
-    item: DatasetItem, background: str, placement: Placement, vae: Vae
-) -> dict[str, Any]:
-    return {
-        "kind": "latent",
-        "picture": item.source.sha256,
-        "background": hex_colour(background),
-        "decode": DECODE_VERSION,
-        "placement": dataclasses.asdict(placement),
-        "vae": vae.identity,
-    }
+Encoded = tuple[torch.Tensor, torch.Tensor | None]
+"""A latent (C, h, w) and its mask (1, h, w)."""
 
 
-def _text_key(caption: str, text: TextEncoder) -> dict[str, Any]:
-    return {"kind": "text", "caption": caption, "text": text.identity}
+def _encode(views: list[View], work: _Work) -> list[Encoded]:
+    """Every view of one picture, which is decoded at most once."""
+    picture = Picture(views[0].item.source, work.background)
+    return [(_latent(view, picture, work), _mask(view, work)) for view in views]
 
 
-def _latent(
-    item: DatasetItem, placement: Placement, background: str, key: dict[str, Any], work: _Work
-) -> torch.Tensor:
+def _latent(view: View, picture: Picture, work: _Work) -> torch.Tensor:
     """(C, h, w) float32, from the store or from the VAE."""
     work.progress.check_cancelled()
     shown: list[Image.Image] = []
 
     def make() -> dict[str, torch.Tensor]:
-        picture = cut(_decode_unchanged(item, background), placement)
-        shown.append(picture)
-        pixels = torch.from_numpy(np.array(picture)).to(torch.float32)[None] / 255
-        latent = owned(work.vae.encode(pixels)).to(torch.float32)
-        require_latent(latent, placement, item.name, work.vae.downscale)
-        return {"latent": latent[0]}
+        shown.append(view.transform(picture.image))
+        return {"latent": view.encode(shown[0], work.vae)}
 
-    stored = work.store.get_or_make(key, make)
+    stored = work.store.get_or_make(view.key(work.background, work.vae), make)
     work.advance(shown[0] if shown else None)
     return owned(stored["latent"])
 
 
-def cut(picture: Image.Image, placement: Placement) -> Image.Image:
-    """Resize a picture to cover its bucket and cut it at the centre."""
-    size = (placement.resized_w, placement.resized_h)
-    if picture.size != size:
-        picture = picture.resize(size, Image.Resampling.LANCZOS)
-    left, top = placement.crop_left, placement.crop_top
-    return picture.crop((left, top, left + placement.bucket_w, top + placement.bucket_h))
+def _mask(view: View, work: _Work) -> torch.Tensor | None:
+    """(1, h, w) float32, from the store or from the mask; None without one."""
+    cell = work.vae.downscale
+    key = view.mask_key(cell)
+    if key is None:
+        return None
+    return owned(work.store.get_or_make(key, lambda: {"mask": view.encode_mask(cell)})["mask"])
 
 
-def _decode_unchanged(item: DatasetItem, background: str) -> Image.Image:
-    """Decode, but only what the hash in the cache key stands for."""
-    source = item.source
-    if not isinstance(source, PictureFile):
-        return decode(source, background).image
-    data = source.read()
-    if sha256_of(data) != source.sha256:
-        raise DatasetError(
-            f"{item.name} has changed since its folder was read",
-            expected="files that stay as they are while the graph runs",
-            remedy="Queue the graph again",
-        )
-    return decode_bytes(data, source.name, background).image
+def _training_item(
+    views: list[View], encoded: list[Encoded], caption: str, embedding: TextEmbedding
+) -> TrainingItem:
+    item = views[0].item
+    made = [
+        TrainingItem(item.name, latent, view.geometry, embedding, caption, item.weight, mask)
+        for view, (latent, mask) in zip(views, encoded, strict=True)
+    ]
+    return dataclasses.replace(made[0], mirrored=made[1]) if len(made) > 1 else made[0]
+
+
+def _row(views: list[View], caption: str, work: _Work) -> list[Any]:
+    """What decided one training item, as a JSON value."""
+    keys = [view.key(work.background, work.vae) for view in views]
+    mask = views[0].mask_key(work.vae.downscale)
+    # Without mask and mirroring as it ever was: finished runs are found again.
+    row = [keys[0], _text_key(caption, work.text), views[0].item.weight]
+    return row + ([mask] if mask else []) + keys[1:]
+
+
+def _text_key(caption: str, text: TextEncoder) -> dict[str, Any]:
+    return {"kind": "text", "caption": caption, "text": text.identity}
 
 
 def _embedding(caption: str, work: _Work) -> TextEmbedding:
@@ -270,10 +267,10 @@ def _text_maker(caption: str, text: TextEncoder) -> Callable[[], dict[str, torch
     return make
 
 
-def _placement_notes(items: list[DatasetItem], placements: list[Placement]) -> list[str]:
+def _placement_notes(views: list[View]) -> list[str]:
     lost = [
-        f"{item.name} ({placement.area_lost_fraction:.0%})"
-        for item, placement in zip(items, placements, strict=True)
-        if placement.area_lost_fraction > _MUCH_LOST
+        f"{view.item.name} ({view.placement.area_lost_fraction:.0%})"
+        for view in views
+        if view.placement.area_lost_fraction > _MUCH_LOST
     ]
     return [f"More than a tenth is cut off from {shorten(lost)}."] if lost else []

@@ -15,6 +15,7 @@ from ..core.protocols import Progress
 from .colour import parse_colour
 from .decode import AVIF, inspect
 from .items import Dataset, DatasetItem, PictureFile
+from .mask_files import OFF, MaskFiles, is_mask_folder, masked_stem
 from .metadata import MetadataRow, read_metadata
 from .text import read_text
 
@@ -28,6 +29,15 @@ _OTHER_PICTURES = {".avif", ".gif", ".heic", ".heif", ".jxl", ".psd", ".svg", ".
 _OTHER_PICTURES -= PICTURE_EXTENSIONS
 _EXTENSION = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9_.-]{0,15}")
 _DIGITS = re.compile(r"(\d+)")
+
+
+@dataclass
+class _Files:
+    """What stands in a folder: POSIX paths below it, in natural order."""
+
+    pictures: list[str] = field(default_factory=list)
+    masks: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -49,6 +59,7 @@ def scan_folder(
     caption_extension: str = ".txt",
     recursive: bool = True,
     background: str = "white",
+    masks: str = OFF,
     progress: Progress | None = None,
 ) -> Dataset:
     """Read a folder of pictures and captions.
@@ -56,7 +67,8 @@ def scan_folder(
     A caption is the text file beside a picture with the same name and the chosen extension, else
     ``.txt``, else ``.caption``, else the ``caption`` or ``text`` column of ``metadata.csv`` or
     ``metadata.jsonl``. The first folder level below ``path`` is the subject, unless metadata has
-    one. Hidden files and folders named ``rejected`` are left out.
+    one. Hidden files and folders named ``rejected`` are left out. Mask files
+    (:func:`.mask_files.masked_stem`) are never taken for pictures, used or not.
 
     Args:
         path: the folder.
@@ -64,26 +76,31 @@ def scan_folder(
         caption_extension: of the caption files that are looked for first.
         recursive: whether sub-folders are read too.
         background: colour behind transparent parts.
+        masks: where masks come from: one of :data:`.mask_files.MODES`.
         progress: told after every picture; its interrupt is passed on.
 
     Raises:
-        DatasetError: there are no pictures, or one of them, a caption or the metadata is damaged.
+        ConfigError: there is no such colour or mode.
+        DatasetError: there are no pictures, or one of them, a mask, a caption or the metadata is
+            damaged; or masks were asked for and there is none.
     """
     parse_colour(background)
     extensions = _caption_extensions(caption_extension)
-    pictures, others = _find_files(path, recursive)
+    files = _find_files(path, recursive)
+    pictures, others = files.pictures, files.others
+    mask_files = MaskFiles(path, files.masks, masks)
     if not pictures:
-        raise _no_pictures(path, others)
+        raise _no_pictures(path, files)
     metadata = read_metadata(path)
     found = _Findings()
     items = []
     for number, relative in enumerate(pictures):
         if progress is not None:
             progress.check_cancelled()
-        items.append(_read_item(path, relative, extensions, metadata.rows, found))
+        items.append(_read_item(path, relative, extensions, metadata.rows, mask_files, found))
         if progress is not None:
             progress.update(number + 1, len(pictures))
-    notes = _notes(items, found, others)
+    notes = [*_notes(items, found, others), *mask_files.notes()]
     orphans = sorted(set(metadata.rows) - {_normal(relative) for relative in pictures})
     if orphans:
         notes.append(f"{metadata.file} names pictures that are not here: {shorten(orphans)}.")
@@ -106,14 +123,14 @@ def natural_key(text: str) -> tuple[list[str | int], str]:
     return parts, text
 
 
-def _find_files(path: Path, recursive: bool) -> tuple[list[str], list[str]]:
-    """Pictures and all other files, as POSIX paths below the folder, in natural order."""
-    pictures: list[str] = []
-    others: list[str] = []
+def _find_files(path: Path, recursive: bool) -> _Files:
+    files = _Files()
     for relative in _walk(path, recursive):
-        suffix = PurePosixPath(relative).suffix.lower()
-        (pictures if suffix in PICTURE_EXTENSIONS else others).append(relative)
-    return pictures, others
+        if PurePosixPath(relative).suffix.lower() not in PICTURE_EXTENSIONS:
+            files.others.append(relative)
+        else:
+            (files.pictures if masked_stem(relative) is None else files.masks).append(relative)
+    return files
 
 
 def _walk(path: Path, recursive: bool) -> list[str]:
@@ -129,7 +146,8 @@ def _walk(path: Path, recursive: bool) -> list[str]:
 def _visible_files(path: Path, recursive: bool) -> Iterator[str]:
     for folder, subfolders, files in os.walk(path, onerror=_raise_unreadable):
         keep = [n for n in subfolders if n[0] != "." and n.casefold() != REJECTED_FOLDER]
-        subfolders[:] = keep if recursive else []
+        # Masks belong to the pictures beside their folder, and not to another subject.
+        subfolders[:] = keep if recursive else [n for n in keep if is_mask_folder(n)]
         for file in files:
             if file[0] != ".":
                 yield (Path(folder) / file).relative_to(path).as_posix()
@@ -165,13 +183,15 @@ def _read_item(
     relative: str,
     extensions: Sequence[str],
     rows: dict[str, MetadataRow],
+    masks: MaskFiles,
     found: _Findings,
 ) -> DatasetItem:
     source = PictureFile(root / relative, relative)
     # The hash first: if the file changes in between, the picture no longer matches it, which
     # is noticed when it is encoded.
     _ = source.sha256
-    for note in inspect(source).notes:
+    facts = inspect(source)
+    for note in facts.notes:
         found.add(note, relative)
     row = rows.get(_normal(relative), MetadataRow())
     caption = _read_sidecar(root, relative, extensions, found)
@@ -184,6 +204,7 @@ def _read_item(
         caption=row.caption if caption is None else caption,
         subject=row.subject or (parts[0] if len(parts) > 1 else None),
         columns=row.columns,
+        mask=masks.of(source, relative, facts),
     )
 
 
@@ -216,8 +237,15 @@ def _notes(items: list[DatasetItem], found: _Findings, others: list[str]) -> lis
     return notes
 
 
-def _no_pictures(path: Path, others: list[str]) -> DatasetError:
-    there = f"{len(others)} other files" if others else "nothing"
+def _no_pictures(path: Path, files: _Files) -> DatasetError:
+    if files.masks:
+        return DatasetError(
+            f"There is no picture in {path}, but {len(files.masks)} masks: {shorten(files.masks)}",
+            expected="the pictures that the masks belong to",
+            remedy="Copy them there; or, if these are the pictures, rename the folder: one named "
+            "mask or masks is for masks",
+        )
+    there = f"{len(files.others)} other files" if files.others else "nothing"
     return DatasetError(
         f"There is no picture in {path}, but {there}",
         expected=f"files ending in {', '.join(sorted(PICTURE_EXTENSIONS))}",

@@ -12,7 +12,9 @@ _MOST_SUBJECTS = 8
 def describe(dataset: Dataset) -> str:
     """How many pictures, captions and subjects there are, and what should be known."""
     captioned = sum(bool(item.caption) for item in dataset.items)
-    lines = [f"{dataset.name}: {len(dataset)} pictures, {captioned} with a caption."]
+    masked = sum(item.mask is not None for item in dataset.items)
+    also = f", {masked} with a mask" if masked else ""
+    lines = [f"{dataset.name}: {len(dataset)} pictures, {captioned} with a caption{also}."]
     subjects = Counter(item.subject for item in dataset.items if item.subject)
     if subjects:
         shown = [f"{name} {count}" for name, count in subjects.most_common(_MOST_SUBJECTS)]

@@ -11,6 +11,7 @@ from ..core.errors import KilnError
 from ..core.settings import digest
 from ..dataset.arrays import dataset_from_images
 from ..dataset.colour import NAMED
+from ..dataset.mask_files import MODES, OFF
 from ..dataset.scan import listed_files, scan_folder
 from ..dataset.summary import describe
 from ..host.paths import list_dataset_folders, resolve_folder
@@ -70,6 +71,16 @@ class KilnLoadImageFolder(io.ComfyNode):
                     tooltip="Read sub-folders too. The name of a sub-folder becomes the "
                     "{subject} of its pictures in caption templates.",
                 ),
+                io.Combo.Input(
+                    "masks",
+                    options=[*MODES],
+                    default=OFF,
+                    optional=True,  # Graphs from before there were masks have no such input.
+                    tooltip="Train only on parts of the pictures. files: white parts of "
+                    "a-masklabel.png beside a.png, or of a picture of the same name in a folder "
+                    "mask or masks. alpha: the parts that are not transparent. Mask files are "
+                    "never trained on as pictures.",
+                ),
             ],
             outputs=[
                 KILN_DATASET.Output(
@@ -118,6 +129,7 @@ class KilnLoadImageFolder(io.ComfyNode):
         custom_background: str,
         caption_extension: str,
         subfolders: bool,
+        masks: str = OFF,
     ) -> io.NodeOutput:
         """Read the folder."""
         from ..host.progress import ComfyProgress
@@ -128,6 +140,7 @@ class KilnLoadImageFolder(io.ComfyNode):
             caption_extension=caption_extension,
             recursive=subfolders,
             background=custom_background if background == CUSTOM else background,
+            masks=masks,
             progress=ComfyProgress(cls.hidden.unique_id),
         )
         return io.NodeOutput(dataset, len(dataset), describe(dataset))

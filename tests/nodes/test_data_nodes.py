@@ -87,6 +87,24 @@ def test_from_folder_to_captions(data: ModuleType, captions: ModuleType, plates:
     assert (custom.background, len(custom)) == ("#f4efe6", 1)
 
 
+def test_masks(data: ModuleType, plates: Path) -> None:
+    schema = data.KilnLoadImageFolder.GET_SCHEMA()
+    masks = schema.inputs[-1]
+    # Optional and off: graphs that were saved before it was there run on, and as they did.
+    assert (masks.id, masks.default, masks.optional) == ("masks", "off", True)
+    mask = plates / "hand" / "b-masklabel.png"
+    Image.new("L", (160, 128), 255).save(mask)
+    try:
+        dataset, count, summary = load(data, "input/kiln_plates")
+        assert (count, [item.mask for item in dataset.items]) == (2, [None, None])
+        assert "1 mask files are not used: masks is off: hand/b-masklabel.png." in summary
+        dataset, _, summary = load(data, "input/kiln_plates", masks="files")
+        assert [item.mask is None for item in dataset.items] == [True, False]
+        assert "1 of 2 pictures have no mask and are trained on whole: a.png." in summary
+    finally:
+        mask.unlink()
+
+
 def test_the_demo_folder_is_offered(data: ModuleType) -> None:
     assert "demo/style" in data.list_dataset_folders()
     assert load(data, "demo/style")[1] > 0
