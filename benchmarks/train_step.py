@@ -46,6 +46,7 @@ def run_kiln(model: Any, steps: int) -> None:
     from lora_kiln.trainer.recipe import make_recipe
     from lora_kiln.trainer.schedule import make_optimizer
     from lora_kiln.trainer.step import StepRunner
+    from lora_kiln.trainer.views import make_views
 
     from .medium_model import LATENT_SIDE, made_inputs
 
@@ -60,7 +61,6 @@ def run_kiln(model: Any, steps: int) -> None:
     with torch.inference_mode(False), torch.enable_grad(), Attachment() as beside:
         denoiser = ComfyDenoiser(model, "fp32")
         family = family_of(model)
-        assert family.training is not None
         parts = choose_parts(
             denoiser.modules(), family, AdapterSettings(), rank=RANK, alpha=RANK
         )
@@ -73,8 +73,7 @@ def run_kiln(model: Any, steps: int) -> None:
             recipe=make_recipe(
                 ObjectiveSettings(), denoiser.sampling, family.training.variants["base"], 2
             ),
-            items=[item],
-            conds=[denoiser.condition(embedding, geometry, latent)],
+            views=make_views(denoiser, [item]),
             seed=0,
             microbatch_limit=1,
         )

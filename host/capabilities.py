@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import platform
+import re
+import subprocess
 
 import comfy.model_management
 import torch
@@ -13,6 +15,7 @@ def auto_precision(device: torch.device) -> str:
     """The best precision for training: bf16 where the device has it, else fp16; fp32 on CPUs.
 
     Some cards have an fp16 that overflows (GTX 16xx) or crawls (GTX 10xx); the host knows them.
+    An M1 or M2 emulates bf16 at half the speed (docs/mac.md), so there fp16 with loss scaling.
     """
     if device.type == "cuda":
         if torch.cuda.is_bf16_supported(including_emulation=False):
@@ -20,7 +23,20 @@ def auto_precision(device: torch.device) -> str:
         return "fp16" if comfy.model_management.should_use_fp16(device) else "fp32"
     if device.type == "cpu":
         return "fp32"
-    return "bf16" if _multiplies(device, torch.bfloat16) else "fp16"
+    fast = re.search(r"\bM[12]\b", _chip()) is None
+    return "bf16" if fast and _multiplies(device, torch.bfloat16) else "fp16"
+
+
+def _chip() -> str:
+    """``Apple M1 Max``; empty where the system does not say."""
+    try:
+        told = subprocess.run(
+            ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"],
+            capture_output=True, text=True, timeout=5, check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return told.stdout.strip()
 
 
 def _multiplies(device: torch.device, dtype: torch.dtype) -> bool:

@@ -40,13 +40,12 @@ def family_of(patcher: comfy.model_patcher.ModelPatcher) -> Family:
         HostError: it is of no family that can be trained.
     """
     network = patcher.model.diffusion_model
-    trainable = [family for family in families().values() if family.training]
-    known = ", ".join(sorted(family.title for family in trainable))
+    known = ", ".join(sorted(family.title for family in families().values()))
     try:
         family = family_of_shapes(module_shapes(network), "The connected model")
     except LoraFormatError as error:
         raise _unknown(patcher, known) from error
-    if family.training is None or family.training.network_class != type(network).__name__:
+    if family.training.network_class != type(network).__name__:
         raise _unknown(patcher, known)
     return family
 

@@ -31,7 +31,6 @@ def variant_of(
     Raises:
         ConfigError: the family has no such kind.
     """
-    assert family.training is not None
     variants = family.training.variants
     if chosen == AUTO:
         return variants.get(_guess(patcher), variants["base"])

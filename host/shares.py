@@ -33,11 +33,9 @@ def shares_picture(settings: ObjectiveSettings, model: Any = None) -> torch.Tens
         sigmas = ddpm_sigmas(zero_terminal=zero)
         law: SamplingLaw = DiscreteLaw(prediction=prediction, sigmas=sigmas)
         family, title = families()["sdxl"], "SDXL"
-        assert family.training is not None
         variant = family.training.variants["base"]
     else:
         family = family_of(model)
-        assert family.training is not None
         law = law_of(with_chosen_sampling(model, settings).get_model_object("model_sampling"))
         variant = variant_of(model, family, settings.model_kind)
         title = variant.title

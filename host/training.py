@@ -86,9 +86,7 @@ def _train(request: TrainRequest, progress: Progress) -> TrainOutcome:
     variant = variant_of(model, family, request.objective.model_kind)
     denoiser = ComfyDenoiser(model, precision, guidance=variant.guidance)
     # Whatever would be refused is refused now, before pictures are encoded and a run is begun.
-    training = family.training
-    assert training is not None
-    recipe = make_recipe(request.objective, denoiser.sampling, variant, training.patch)
+    recipe = make_recipe(request.objective, denoiser.sampling, variant, family.training.patch)
     parts = choose_parts(
         denoiser.modules(), family, request.adapter,
         rank=settings.rank, alpha=settings.effective_alpha,
@@ -181,6 +179,7 @@ def _prepare(request: TrainRequest, vae: ComfyVae, progress: Progress) -> Traini
         text=ComfyTextEncoder(request.clip),
         store=TensorStore(paths.cache_folder()),
         progress=progress,
+        mirror=request.settings.mirror,
     )
 
 

@@ -38,7 +38,7 @@ class Family:
         layouts: for text encoders, how whole checkpoints keep them; that they may do so as ComfyUI
             names them (:func:`host_prefix`) goes without saying.
         read_since: what of such files the stock loader learnt to read in a certain version.
-        training: how its models are trained; None where that is not built.
+        training: how its models are trained.
     """
 
     name: str
@@ -53,11 +53,11 @@ class Family:
     diffusers_prefix: str
     layouts: Mapping[str, tuple[Layout, ...]] = field(default_factory=dict)
     read_since: tuple[Since, ...] = ()
-    training: Training | None = None
+    training: Training
 
     def is_target(self, module_path: str) -> bool:
         """Whether a LoRA trains this module by default."""
-        return self.training is not None and self.training.is_target(module_path)
+        return self.training.is_target(module_path)
 
 
 @cache

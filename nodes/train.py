@@ -11,6 +11,7 @@ from comfy_api.latest import io
 from ..trainer.adapter_settings import AdapterSettings
 from ..trainer.config import TrainSettings
 from ..trainer.objective_settings import ObjectiveSettings
+from .files import file_stamp
 from .inputs import inputs_of, settings_of
 from .types import KILN_ADAPTER, KILN_DATASET, KILN_LORA, KILN_OBJECTIVE, KILN_RUN
 
@@ -99,6 +100,11 @@ class KilnTrainLora(io.ComfyNode):
         except ConfigError as error:
             return str(error)
         return True
+
+    @classmethod
+    def fingerprint_inputs(cls, training_adapter: str | None = None, **_: Any) -> str:
+        """Train again when the training adapter's file changed."""
+        return NONE if training_adapter == NONE else file_stamp(training_adapter)
 
     @classmethod
     def execute(

@@ -16,9 +16,9 @@ from ..lora_format.family import Family
 
 def checkpoint_blocks(attachment: Attachment, denoiser: Denoiser, family: Family) -> int:
     """Let every block recompute its inside in the backward pass; returns how many blocks."""
-    count, checkpointed = 0, family.training.checkpointed if family.training else ()
+    count = 0
     for module in denoiser.modules().values():
-        if type(module).__name__ in checkpointed:
+        if type(module).__name__ in family.training.checkpointed:
             attachment.replace_forward(module, partial(_recomputed, module.forward))
             count += 1
     return count

@@ -178,6 +178,12 @@ class TrainSettings:
         step=0.05,
         advanced=True,
     )
+    mirror: bool = setting(
+        False,
+        doc="Show every picture mirrored half of the time. For objects and styles; not for faces, "
+        "lettering, or anything that is not the same in a mirror.",
+        advanced=True,
+    )
 
     def __post_init__(self) -> None:
         validate(self)

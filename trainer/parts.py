@@ -54,8 +54,6 @@ def choose_parts(
         HostError: the model has none of the modules, or one that cannot be differentiated.
     """
     training = family.training
-    if training is None:
-        raise AssertionError(f"{family.title} cannot be trained")
     preset = preset_for(training, settings)
     named = {path: m for path, m in modules.items() if training.is_target(path, preset)}
     if not named:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import torch
 
 from ..core.seeds import generator
-from .batches import Sample
 from .step import StepRunner
 
 TIMES = (0.1, 0.35, 0.6, 0.85)
@@ -20,13 +19,13 @@ def probe_loss(runner: StepRunner) -> float:
     """Mean loss over up to 16 pictures at four fixed times each."""
     total, count = 0.0, 0
     with torch.no_grad():
-        for index in range(min(len(runner.items), MOST_ITEMS)):
-            shape = runner.items[index].latent.shape
+        for index, (view, *_) in enumerate(runner.views[:MOST_ITEMS]):
+            shape = view.item.latent.shape
             for slot, time in enumerate(TIMES):
                 noise = torch.randn(shape, generator=generator(runner.seed, index, slot, "probe"))
                 sigma = runner.recipe.law.sigma(torch.tensor([time], dtype=torch.float64))
                 losses = runner.losses_at(
-                    [Sample(index, slot)], [runner.conds[index]], noise[None], noise[None], sigma
+                    [view], [view.cond], noise[None], noise[None], sigma
                 )
                 total += float(losses.sum())
                 count += 1

@@ -107,8 +107,8 @@ class Recipe:
         widths = width(self.huber_schedule, self.huber_width, sigma, self.law.time(sigma))
         if mask is not None:
             mask = mask + (1 - mask) * self.outside_mask
-        plain = loss_of(self.loss, error, widths.to(error), mask)
-        return plain * self.weights(sigma).to(plain)
+        plain = loss_of(self.loss, error, widths.float().to(error.device), mask)
+        return plain * self.weights(sigma).float().to(plain.device)
 
     def describe(self) -> dict[str, Any]:
         """What was settled, for ``run.json`` and the file's metadata."""

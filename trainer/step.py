@@ -13,6 +13,7 @@ from .batches import Sample
 from .draws import draw_chance
 from .recipe import Recipe
 from .timesteps import even_draws
+from .views import View
 
 
 @dataclass
@@ -22,21 +23,17 @@ class StepRunner:
     Attributes:
         denoiser: the frozen model, adapter attached.
         recipe: what is minimised.
-        items: the prepared pictures.
-        conds: conditioning per picture, made once.
-        empty_conds: the same for the empty caption; needed for caption dropout only.
-        caption_dropout: how often a picture is shown without its caption, 0..1.
+        views: what is seen of each picture; of several, one is drawn every time.
         seed: the run's seed.
         microbatch_limit: samples per forward; halved when memory runs out.
+        caption_dropout: how often a picture is shown without its caption, 0..1.
     """
 
     denoiser: Denoiser
     recipe: Recipe
-    items: Sequence[TrainingItem]
-    conds: Sequence[Cond]
+    views: Sequence[Sequence[View]]
     seed: int
     microbatch_limit: int
-    empty_conds: Sequence[Cond] = ()
     caption_dropout: float = 0.0
 
     def losses(self, samples: Sequence[Sample], step: int, total: int) -> torch.Tensor:
@@ -47,20 +44,20 @@ class StepRunner:
             step: number of the step, from 0.
             total: samples of the whole step.
         """
-        slots = [sample.slot for sample in samples]
-        shape = self.items[samples[0].item].latent.shape
+        views = [self._view(sample, step) for sample in samples]
+        conds = [
+            self._cond(view, sample, step) for view, sample in zip(views, samples, strict=True)
+        ]
+        slots, shape = [sample.slot for sample in samples], views[0].item.latent.shape
         noise = self.recipe.noise.noise(self.seed, step, slots, shape)
         shown = self.recipe.noise.input_noise(noise, self.seed, step, slots)
-        even = even_draws(
-            self.seed, step, slots, total, stratified=self.recipe.stratified
-        )
+        even = even_draws(self.seed, step, slots, total, stratified=self.recipe.stratified)
         sigma = self.recipe.law.sigma(self.recipe.times(even, shape))
-        conds = [self._cond(sample, step) for sample in samples]
-        return self.losses_at(samples, conds, noise, shown, sigma)
+        return self.losses_at(views, conds, noise, shown, sigma)
 
     def losses_at(
         self,
-        samples: Sequence[Sample],
+        views: Sequence[View],
         conds: Sequence[Cond],
         noise: torch.Tensor,
         shown: torch.Tensor,
@@ -69,14 +66,14 @@ class StepRunner:
         """Per-sample loss for given noise and noise levels; (B,).
 
         Args:
-            samples: which pictures.
+            views: which pictures.
             conds: what they are conditioned on.
             noise: (B, C, H, W), what the network is asked for.
             shown: the same, or what it is shown instead.
             sigma: (B,) float64 on the CPU.
         """
         device, law = self.denoiser.device, self.recipe.law
-        items = [self.items[sample.item] for sample in samples]
+        items = [view.item for view in views]
         latents = torch.stack([item.latent for item in items]).to(device)
         noise, shown, levels = noise.to(device), shown.to(device), sigma.float().to(device)
         noisy = law.noisy(levels, shown, latents)
@@ -84,7 +81,7 @@ class StepRunner:
         error = self.recipe.objective.error(
             latents, noise, noisy, denoised, levels, law.sigma_data
         )
-        loss = self.recipe.losses(error, sigma, None)
+        loss = self.recipe.losses(error, sigma, _masks(items, device))
         weights = [item.weight for item in items]
         return loss * torch.tensor(weights, dtype=loss.dtype, device=loss.device)
 
@@ -111,10 +108,26 @@ class StepRunner:
                 loss_sum += float(losses.detach().sum())
         return loss_sum / total
 
-    def _cond(self, sample: Sample, step: int) -> Cond:
+    def _view(self, sample: Sample, step: int) -> View:
+        """The picture, or by an even chance its mirror image."""
+        views = self.views[sample.item]
+        if len(views) == 1:
+            return views[0]
+        return views[int(draw_chance(self.seed, step, sample.slot, "mirror") * len(views))]
+
+    def _cond(self, view: View, sample: Sample, step: int) -> Cond:
         """The picture's own conditioning, or that of the empty caption now and then."""
-        if self.caption_dropout > 0:
-            drawn = draw_chance(self.seed, step, sample.slot, "caption dropout")
-            if drawn < self.caption_dropout:
-                return self.empty_conds[sample.item]
-        return self.conds[sample.item]
+        if self.caption_dropout == 0 or view.empty_cond is None:
+            return view.cond
+        drawn = draw_chance(self.seed, step, sample.slot, "caption dropout")
+        return view.empty_cond if drawn < self.caption_dropout else view.cond
+
+
+def _masks(items: Sequence[TrainingItem], device: torch.device) -> torch.Tensor | None:
+    """(B, 1, h, w), ones for pictures without a mask; None where no picture has one."""
+    if all(item.mask is None for item in items):
+        return None
+    masks = [
+        torch.ones_like(item.latent[:1]) if item.mask is None else item.mask for item in items
+    ]
+    return torch.stack(masks).to(device)

@@ -25,6 +25,7 @@ from .schedule import make_optimizer, make_schedule
 from .side_lora import attach_side
 from .state import TrainState, latest_checkpoint
 from .step import StepRunner
+from .views import make_views
 
 GROWTH_BYTES = 3 * 4
 """Per trained number, in fp32: its gradient and AdamW's two moments come with the first step."""
@@ -144,25 +145,15 @@ class _Training:
         )
 
     def _make_runner(self) -> StepRunner:
-        denoiser, items = self.job.denoiser, self.job.pictures.items
-        conds = [
-            denoiser.condition(item.embedding, item.geometry, item.latent[None])
-            for item in items
-        ]
-        empty = self.job.pictures.empty_embedding
-        dropout = self.job.settings.caption_dropout
-        empty_conds = [
-            denoiser.condition(empty, item.geometry, item.latent[None]) for item in items
-        ] if dropout else []
+        pictures, dropout = self.job.pictures, self.job.settings.caption_dropout
+        empty = pictures.empty_embedding if dropout else None
         return StepRunner(
-            denoiser=denoiser,
+            denoiser=self.job.denoiser,
             recipe=self.job.recipe,
-            items=items,
-            conds=conds,
-            empty_conds=empty_conds,
-            caption_dropout=dropout,
+            views=make_views(self.job.denoiser, pictures.items, empty),
             seed=self.job.settings.seed,
             microbatch_limit=self.job.settings.batch_size,
+            caption_dropout=dropout,
         )
 
     def _make_previews(self) -> Previews | None:

@@ -74,7 +74,7 @@ def test_what_an_sdxl_lora_trains(path: str, trained: bool) -> None:
 def test_families_are_data() -> None:
     for family in families().values():
         training = family.training
-        assert training is not None and training.preset in training.presets
+        assert training.preset in training.presets
         assert training.bucket_step_px % 8 == 0 and "base" in training.variants
         assert training.advice.keys() == {"style", "character", "concept"}
         assert all(advice.targets in training.presets for advice in training.advice.values())

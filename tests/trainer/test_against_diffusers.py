@@ -25,6 +25,7 @@ from lora_kiln.trainer.parts import choose_parts
 from lora_kiln.trainer.recipe import make_recipe
 from lora_kiln.trainer.step import StepRunner
 from lora_kiln.trainer.timesteps import even_draws
+from lora_kiln.trainer.views import make_views
 
 SEED, STEP, COUNT = 11, 3, 3
 RANK, ALPHA = 4, 6
@@ -67,14 +68,12 @@ def make_adapter(second: ModuleType, denoiser: Any) -> LoraAdapter:
 
 def make_runner(second: ModuleType, denoiser: Denoiser) -> StepRunner:
     items = make_items(second)
-    conds = [denoiser.condition(i.embedding, i.geometry, i.latent[None]) for i in items]
     return StepRunner(
         denoiser=denoiser,
         recipe=make_recipe(
             ObjectiveSettings(), denoiser.sampling, second.FAMILY.training.variants["base"], 2
         ),
-        items=items,
-        conds=conds,
+        views=make_views(denoiser, items),
         seed=SEED,
         microbatch_limit=COUNT,
     )
