@@ -14,6 +14,7 @@ import torch
 
 from ..core.protocols import SamplingLaw
 from ..core.registry import declared_objects
+from .told import Told
 
 BISECTIONS = 60
 """Enough to find a quantile to the last bit of a float64."""
@@ -32,7 +33,7 @@ class Density:
         quantile: its quantile function.
         mean: default of the mean; None where it has none.
         spread: default of the spread; None where it has none.
-        source: where the formula comes from.
+        told: for the documentation.
     """
 
     name: str
@@ -40,7 +41,7 @@ class Density:
     quantile: Quantile
     mean: float | None = None
     spread: float | None = None
-    source: str
+    told: Told
 
 
 def densities() -> dict[str, Density]:

@@ -10,6 +10,7 @@ import torch
 
 from ..core.registry import declared_objects
 from .law import over
+from .told import Told
 
 SCHEDULES = ("snr", "exponential", "constant")
 Elementwise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -25,14 +26,14 @@ class Loss:
         title: in words, for tables.
         elementwise: see ``Elementwise``.
         robust: whether it has a width beyond which it grows slower than the square.
-        source: where the formula comes from.
+        told: for the documentation.
     """
 
     name: str
     title: str
     elementwise: Elementwise
     robust: bool
-    source: str
+    told: Told
 
 
 def losses() -> dict[str, Loss]:

@@ -20,6 +20,7 @@ import torch
 from ..core.errors import HostError
 from ..core.registry import declared_objects
 from .law import over
+from .told import Told
 
 Coefficient = Callable[[torch.Tensor, float], torch.Tensor]
 """(sigma (B,), sigma_data) -> (B,)."""
@@ -40,6 +41,7 @@ class Objective:
         snr: signal-to-noise ratio of a level, the variance of the picture over that of the noise.
         eps_share: what turns the squared error of the output into that of the noise, so that
             weights written for noise prediction hold; finite where the SNR is 0.
+        told: for the documentation.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Objective:
     target: Target
     snr: Coefficient
     eps_share: Coefficient
+    told: Told
 
     def output(
         self,

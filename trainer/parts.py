@@ -55,7 +55,11 @@ def choose_parts(
     """
     training = family.training
     preset = preset_for(training, settings)
-    named = {path: m for path, m in modules.items() if training.is_target(path, preset)}
+    # A shortcut that needs no layer is an Identity by the name of one.
+    named = {
+        path: module for path, module in modules.items()
+        if training.is_target(path, preset) and not isinstance(module, nn.Identity)
+    }
     if not named:
         raise HostError(
             f"None of the model's modules has a name that a {family.title} LoRA trains",

@@ -14,6 +14,7 @@ import torch
 
 from ..core.errors import ConfigError
 from ..core.registry import declared_objects
+from .told import Told
 
 Weight = Callable[[torch.Tensor, torch.Tensor, float, str], torch.Tensor]
 """(snr (B,), eps_share (B,), gamma, name of the objective) -> weight (B,), finite for SNR 0."""
@@ -29,7 +30,7 @@ class Weighting:
         weight: see ``Weight``.
         gamma: default of its parameter; None where it has none.
         objectives: names of the objectives for which it is defined.
-        source: where the formula comes from.
+        told: for the documentation.
     """
 
     name: str
@@ -37,7 +38,7 @@ class Weighting:
     weight: Weight
     gamma: float | None = None
     objectives: tuple[str, ...]
-    source: str
+    told: Told
 
 
 def weightings() -> dict[str, Weighting]:

@@ -8,6 +8,7 @@ import torch
 
 from ...core.protocols import SamplingLaw
 from ..density import Density
+from ..told import Told
 
 
 def quantile(
@@ -23,5 +24,10 @@ DENSITY = Density(
     name="cosmap",
     title="CosMap",
     quantile=quantile,
-    source="Stable Diffusion 3, arXiv 2403.03206, section 3.1",
+    told=Told(
+        formula="t = 1 − 1 / (tan(π·u/2) + 1)",
+        source="Stable Diffusion 3, arXiv 2403.03206, section 3.1",
+        elsewhere="diffusers (as a weighting)",
+        use="flow models: a mild preference for the middle",
+    ),
 )

@@ -6,6 +6,7 @@ import torch
 
 from ...core.protocols import SamplingLaw
 from ..density import Density
+from ..told import Told
 
 
 def quantile(
@@ -19,5 +20,10 @@ DENSITY = Density(
     name="cubic",
     title="cubic",
     quantile=quantile,
-    source="T2I-Adapter, arXiv 2302.08453",
+    told=Told(
+        formula="t = 1 − (1 − u)³",
+        source="T2I-Adapter, arXiv 2302.08453",
+        elsewhere="ai-toolkit (content or style)",
+        use="composition and colour before detail, on any model",
+    ),
 )

@@ -6,6 +6,7 @@ import torch
 
 from ...core.protocols import SamplingLaw
 from ..density import Density, normal_quantile
+from ..told import Told
 
 
 def quantile(
@@ -21,5 +22,10 @@ DENSITY = Density(
     quantile=quantile,
     mean=0.0,
     spread=1.0,
-    source="Stable Diffusion 3, arXiv 2403.03206, section 3.1",
+    told=Told(
+        formula="t = sigmoid(mean + spread·n)",
+        source="Stable Diffusion 3, arXiv 2403.03206, section 3.1",
+        elsewhere="diffusers, OneTrainer, diffusion-pipe, SimpleTuner",
+        use="flow models (default). A mean above 0 for composition, below 0 for detail",
+    ),
 )

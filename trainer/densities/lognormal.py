@@ -6,6 +6,7 @@ import torch
 
 from ...core.protocols import SamplingLaw
 from ..density import Density, normal_quantile
+from ..told import Told
 
 
 def quantile(
@@ -21,5 +22,10 @@ DENSITY = Density(
     quantile=quantile,
     mean=-1.2,
     spread=1.2,
-    source="EDM, arXiv 2206.00364, table 1",
+    told=Told(
+        formula="ln σ = mean + spread·n, −1.2 and 1.2",
+        source="EDM, arXiv 2206.00364, table 1",
+        elsewhere="k-diffusion",
+        use="EDM models (default)",
+    ),
 )

@@ -8,6 +8,7 @@ import torch
 
 from ...core.protocols import SamplingLaw
 from ..density import Density
+from ..told import Told
 
 
 def quantile(
@@ -26,5 +27,10 @@ DENSITY = Density(
     title="mode with heavy tails",
     quantile=quantile,
     spread=1.29,
-    source="Stable Diffusion 3, arXiv 2403.03206, section 3.1",
+    told=Told(
+        formula="t = u + s·(cos²(π·u/2) − 1 + u)",
+        source="Stable Diffusion 3, arXiv 2403.03206, section 3.1",
+        elsewhere="diffusers",
+        use="flow models, where the ends shall not be left out",
+    ),
 )

@@ -6,6 +6,7 @@ import torch
 
 from ...core.protocols import SamplingLaw
 from ..density import Density, normal_quantile
+from ..told import Told
 
 
 def quantile(
@@ -20,5 +21,10 @@ DENSITY = Density(
     title="sigmoid of a normal",
     quantile=quantile,
     spread=1.0,
-    source="sd-scripts, timestep_sampling sigmoid",
+    told=Told(
+        formula="t = sigmoid(spread·n)",
+        source="sd-scripts, timestep_sampling sigmoid",
+        elsewhere="sd-scripts, musubi-tuner, ai-toolkit, SimpleTuner",
+        use="to repeat a run of sd-scripts; the same as logit_normal with mean 0",
+    ),
 )

@@ -6,6 +6,7 @@ import torch
 
 from ...core.protocols import SamplingLaw
 from ..density import Density
+from ..told import Told
 
 
 def quantile(
@@ -16,5 +17,12 @@ def quantile(
 
 
 DENSITY = Density(
-    name="uniform", title="uniform", quantile=quantile, source="DDPM, arXiv 2006.11239"
+    name="uniform", title="uniform", quantile=quantile,
+    told=Told(
+        formula="t = u",
+        source="DDPM, arXiv 2006.11239",
+        elsewhere="all",
+        use="SDXL and SD 1.5 (default): what they were trained with. Z-Image Turbo (default, with "
+        "a shift of 3)",
+    ),
 )

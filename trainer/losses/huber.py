@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from ..loss import Loss
+from ..told import Told
 
 
 def elementwise(error: torch.Tensor, width: torch.Tensor) -> torch.Tensor:
@@ -19,5 +20,10 @@ LOSS = Loss(
     title="pseudo-Huber",
     elementwise=elementwise,
     robust=True,
-    source="arXiv 2403.16728",
+    told=Told(
+        formula="2c·(√(e² + c²) − c)",
+        source="arXiv 2403.16728",
+        elsewhere="sd-scripts, SimpleTuner, OneTrainer, diffusion-pipe, ai-toolkit",
+        use="a set with pictures that do not fit in",
+    ),
 )

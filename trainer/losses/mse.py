@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from ..loss import Loss
+from ..told import Told
 
 
 def elementwise(error: torch.Tensor, width: torch.Tensor) -> torch.Tensor:
@@ -17,5 +18,10 @@ LOSS = Loss(
     title="squared error",
     elementwise=elementwise,
     robust=False,
-    source="DDPM, arXiv 2006.11239",
+    told=Told(
+        formula="e²",
+        source="DDPM, arXiv 2006.11239",
+        elsewhere="all",
+        use="the default",
+    ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from ..loss import Loss
+from ..told import Told
 
 
 def elementwise(error: torch.Tensor, width: torch.Tensor) -> torch.Tensor:
@@ -18,5 +19,10 @@ LOSS = Loss(
     title="smooth L1",
     elementwise=elementwise,
     robust=True,
-    source="sd-scripts; arXiv 2403.16728 for the schedule",
+    told=Told(
+        formula="2·(√(e² + c²) − c)",
+        source="sd-scripts; arXiv 2403.16728 for the schedule",
+        elsewhere="sd-scripts",
+        use="as huber, with gradients that do not shrink with c",
+    ),
 )

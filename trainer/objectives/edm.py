@@ -13,6 +13,7 @@ import torch
 
 from ..objective import Objective
 from ..preconditioning import additive_snr, karras_out, karras_skip
+from ..told import Told
 
 
 def target(
@@ -31,4 +32,10 @@ OBJECTIVE = Objective(
     target=target,
     snr=additive_snr,
     eps_share=karras_skip,
+    told=Told(
+        formula="F = (σ·x0 − s²·ε) / (s·√(σ² + s²)), s = σ_data = 0.5",
+        source="EDM, arXiv 2206.00364, table 1",
+        elsewhere="diffusers (advanced SDXL script)",
+        use="Playground v2.5: chosen from the model",
+    ),
 )

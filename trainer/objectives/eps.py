@@ -11,6 +11,7 @@ import torch
 
 from ..objective import Objective
 from ..preconditioning import additive_snr, minus_sigma, ones
+from ..told import Told
 
 
 def target(
@@ -28,4 +29,10 @@ OBJECTIVE = Objective(
     target=target,
     snr=additive_snr,
     eps_share=ones,
+    told=Told(
+        formula="x = x0 + σ·ε; the network gives ε",
+        source="DDPM, arXiv 2006.11239, eq. 14",
+        elsewhere="all",
+        use="SDXL base, Pony, Illustrious, SD 1.5: chosen from the model",
+    ),
 )

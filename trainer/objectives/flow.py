@@ -12,6 +12,7 @@ import torch
 
 from ..objective import Objective
 from ..preconditioning import minus_sigma, ones
+from ..told import Told
 
 
 def target(
@@ -39,4 +40,10 @@ OBJECTIVE = Objective(
     target=target,
     snr=snr,
     eps_share=eps_share,
+    told=Told(
+        formula="x = (1 − σ)·x0 + σ·ε; u = ε − x0",
+        source="arXiv 2209.03003, 2210.02747",
+        elsewhere="all that train Z-Image, Flux or Lumina",
+        use="Z-Image, Lumina 2, Flux.1: chosen from the model",
+    ),
 )

@@ -17,6 +17,7 @@ import torch
 
 from ..objective import Objective
 from ..preconditioning import additive_snr, karras_skip, minus_karras_out
+from ..told import Told
 
 
 def target(
@@ -35,4 +36,11 @@ OBJECTIVE = Objective(
     target=target,
     snr=additive_snr,
     eps_share=karras_skip,
+    told=Told(
+        formula="v = (ε − σ·x0) / √(1 + σ²)",
+        source="arXiv 2202.00512, appendix D",
+        elsewhere="sd-scripts, OneTrainer, naifu, diffusers",
+        use="v-prediction models (NoobAI v-pred), with or without zero terminal SNR: chosen from "
+        "the model",
+    ),
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import torch
 
+from ..told import Told
 from ..weighting import Weighting
 
 SNR_MIN, SNR_MAX = 1e-3, 1e3
@@ -29,5 +30,11 @@ WEIGHTING = Weighting(
     title="debiased",
     weight=weight,
     objectives=("eps", "v"),
-    source="arXiv 2310.08442; sd-scripts for v",
+    told=Told(
+        formula="ε: 1 / √SNR, SNR within 0.001 to 1000; v: 1 / (SNR + 1)",
+        source="arXiv 2310.08442; sd-scripts for v",
+        elsewhere="sd-scripts, OneTrainer, diffusion-pipe, naifu",
+        use="composition and colour of noise prediction; v-prediction with zero terminal SNR, "
+        "where it is 1 at pure noise",
+    ),
 )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import torch
 
+from ..told import Told
 from ..weighting import Weighting
 
 
@@ -27,5 +28,11 @@ WEIGHTING = Weighting(
     weight=weight,
     gamma=5.0,
     objectives=("eps", "v", "edm"),
-    source="arXiv 2303.09556, section 3.4",
+    told=Told(
+        formula="ε: min(SNR, γ) / SNR; v: min(SNR, γ) / (SNR + 1); γ = 5",
+        source="arXiv 2303.09556, section 3.4",
+        elsewhere="sd-scripts, OneTrainer, ai-toolkit, SimpleTuner, diffusers",
+        use="noise prediction, when learning is slow. Not with zero terminal SNR: the last tenth "
+        "gets 0.03 % of the weight",
+    ),
 )

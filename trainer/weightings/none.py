@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from ..told import Told
 from ..weighting import Weighting
 
 
@@ -19,5 +20,10 @@ WEIGHTING = Weighting(
     title="none",
     weight=weight,
     objectives=("eps", "v", "flow", "edm"),
-    source="DDPM, arXiv 2006.11239, L_simple",
+    told=Told(
+        formula="1",
+        source="DDPM, arXiv 2006.11239, L_simple",
+        elsewhere="all",
+        use="the default: what the models were trained with",
+    ),
 )

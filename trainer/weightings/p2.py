@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 
+from ..told import Told
 from ..weighting import Weighting
 
 K = 1.0
@@ -25,5 +26,10 @@ WEIGHTING = Weighting(
     weight=weight,
     gamma=1.0,
     objectives=("eps", "v", "edm"),
-    source="arXiv 2204.00227, eq. 8",
+    told=Told(
+        formula="ε: 1 / (1 + SNR)^γ; v: times SNR / (SNR + 1); γ = 1",
+        source="arXiv 2204.00227, eq. 8",
+        elsewhere="OneTrainer",
+        use="less weight on detail that nobody sees",
+    ),
 )

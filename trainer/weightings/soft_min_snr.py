@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 
+from ..told import Told
 from ..weighting import Weighting
 
 
@@ -23,5 +24,10 @@ WEIGHTING = Weighting(
     weight=weight,
     gamma=4.0,
     objectives=("eps", "v", "edm"),
-    source="arXiv 2401.11605; k-diffusion",
+    told=Told(
+        formula="ε: γ / (SNR + γ); v: times SNR / (SNR + 1); γ = 4",
+        source="arXiv 2401.11605",
+        elsewhere="k-diffusion, SimpleTuner",
+        use="as min_snr, without its corner",
+    ),
 )
