@@ -35,6 +35,8 @@ def _input_of(item: dataclasses.Field[Any]) -> io.Input:
         "default": item.default,
         "tooltip": meta["doc"],
         "advanced": True if meta["advanced"] else None,
+        # A graph that was saved before a setting was added goes on working.
+        "optional": bool(meta["advanced"]),
     }
     if meta["choices"]:
         return io.Combo.Input(name, options=list(meta["choices"]), **common)

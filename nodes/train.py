@@ -45,6 +45,7 @@ class KilnTrainLora(io.ComfyNode):
                     "training_adapter",
                     options=[NONE, *folder_paths.get_filename_list("loras")],
                     default=NONE,
+                    optional=True,
                     advanced=True,
                     tooltip="For a model that was distilled to few steps, such as Z-Image Turbo: "
                     "the LoRA that is published to be trained with. It stands beside the model "

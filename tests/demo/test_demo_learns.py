@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from lora_kiln.tests.demo.drawing import sample
+
 ROOT = Path(__file__).resolve().parents[2]
 API = ROOT / "tests" / "workflows" / "train_and_sweep_demo.api.json"
 PROMPTS = ("kilnprint, a star on a plain background", "kilnprint, a boat on the sea under the sun")
@@ -22,26 +24,6 @@ def _training_inputs() -> dict[str, Any]:
     prompt = json.loads(API.read_text("utf-8"))
     entry = next(e for e in prompt.values() if e["class_type"] == "KilnTrainLora")
     return {k: v for k, v in entry["inputs"].items() if not isinstance(v, list)}
-
-
-def _draw(model: Any, clip: Any, vae: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pictures by the stock sampler, and their latents."""
-    import comfy.sample
-
-    negative = clip.encode_from_tokens_scheduled(clip.tokenize(""))
-    empty = torch.zeros(1, 4, 16, 16)
-    latents = []
-    for seed, prompt in enumerate(PROMPTS):
-        positive = clip.encode_from_tokens_scheduled(clip.tokenize(prompt))
-        noise = comfy.sample.prepare_noise(empty, seed)
-        latents.append(
-            comfy.sample.sample(
-                model, noise, 16, 4.0, "dpmpp_2m", "karras", positive, negative, empty,
-                disable_pbar=True, seed=seed,
-            )
-        )
-    stacked = torch.cat(latents)
-    return vae.decode(stacked).clamp(0, 1), stacked
 
 
 @pytest.mark.slow
@@ -60,7 +42,7 @@ def test_the_style_comes_and_goes() -> None:
     settings = TrainSettings(**{**_training_inputs(), "preview_every": 0})
     with torch.inference_mode():
         model, clip, vae = load_demo_model()
-        before, base_latents = _draw(model, clip, vae)
+        before, base_latents = sample(model, clip, vae, PROMPTS)
         dataset = scan_folder(ROOT / "demo" / "style", name="style")
         outcome = train_in_comfy(
             TrainRequest(model=model, clip=clip, vae=vae, dataset=dataset, settings=settings),
@@ -68,9 +50,9 @@ def test_the_style_comes_and_goes() -> None:
         )
         tensors = comfy.utils.load_torch_file(str(outcome.result.lora.path), safe_load=True)
         with_lora, _ = comfy.sd.load_lora_for_models(model, clip, tensors, 1.0, 1.0)
-        after, _ = _draw(with_lora, clip, vae)
+        after, _ = sample(with_lora, clip, vae, PROMPTS)
         without, _ = comfy.sd.load_lora_for_models(model, clip, tensors, 0.0, 0.0)
-        _, zero_latents = _draw(without, clip, vae)
+        _, zero_latents = sample(without, clip, vae, PROMPTS)
     assert outcome.result.probe_end < outcome.result.probe_start
     assert blueness(after) - blueness(before) > LEAST_GAIN
     assert torch.equal(zero_latents, base_latents)
