@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,12 @@ LEAST_GAIN = 0.15
 
 
 def _training_inputs() -> dict[str, Any]:
+    from lora_kiln.trainer.config import TrainSettings
+
     prompt = json.loads(API.read_text("utf-8"))
     entry = next(e for e in prompt.values() if e["class_type"] == "KilnTrainLora")
-    return {k: v for k, v in entry["inputs"].items() if not isinstance(v, list)}
+    known = {field.name for field in dataclasses.fields(TrainSettings)}
+    return {name: value for name, value in entry["inputs"].items() if name in known}
 
 
 @pytest.mark.slow
