@@ -79,8 +79,7 @@ def run_kiln(model: Any, steps: int) -> None:
         )
         targeted = {id(part.module) for part in parts.values()}
         others = [m for m in denoiser.modules().values() if id(m) not in targeted]
-        shape = tuple(latent.shape)
-        with denoiser.loaded(shape, recompute=False), Attachment() as attachment:
+        with denoiser.loaded(0.0), Attachment() as attachment:
             attach_frozen(attachment, others, denoiser.weights)
             for step in range(steps):
                 runner.backward([[Sample(0, 0)]], step, 1.0, lambda: None)

@@ -116,18 +116,14 @@ class Denoiser(Protocol):
     def modules(self) -> Mapping[str, nn.Module]:
         """Every module of the network by module_path, in the network's own naming."""
 
-    def fits(self, latent_shape: Sequence[int], adapter_bytes: int) -> bool:
-        """Whether a pass over such a batch (B, C, H, W) likely fits with all activations kept."""
+    def fits(self, need_bytes: float) -> bool:
+        """Whether this much likely fits beside the loaded model."""
 
-    def loaded(
-        self, latent_shape: Sequence[int], *, recompute: bool, adapter_bytes: int = 0
-    ) -> AbstractContextManager[None]:
+    def loaded(self, need_bytes: float) -> AbstractContextManager[None]:
         """Hold the model ready for training steps; everything is put back on exit.
 
         Args:
-            latent_shape: (B, C, H, W) of the largest pass.
-            recompute: whether activations of its blocks are recomputed instead of kept.
-            adapter_bytes: what gradients and optimizer state of the adapter will still take.
+            need_bytes: what the largest pass, and the adapter's optimizer, will take.
         """
 
     def condition(

@@ -29,8 +29,6 @@ from .weights import ComfyWeights
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
-MEMORY_KEPT, MEMORY_RECOMPUTED = 50.0, 8.0
-"""Memory of a training pass over the host's estimate for a sampling step of the same size."""
 
 
 def family_of(patcher: comfy.model_patcher.ModelPatcher) -> Family:
@@ -39,7 +37,7 @@ def family_of(patcher: comfy.model_patcher.ModelPatcher) -> Family:
     Raises:
         HostError: it is of no family that can be trained.
     """
-    network = patcher.model.diffusion_model
+    network = getattr(patcher.model, "diffusion_model", nn.Module())
     known = ", ".join(sorted(family.title for family in families().values()))
     try:
         family = family_of_shapes(module_shapes(network), "The connected model")
@@ -100,28 +98,19 @@ class ComfyDenoiser:
         """Load the model, so that the host takes off what another clone of it had put on."""
         comfy.model_management.load_models_gpu([self.patcher])
 
-    def fits(self, latent_shape: Sequence[int], adapter_bytes: int) -> bool:
-        """Whether a pass likely fits; on a card the host makes room, elsewhere memory is shared."""
-        need = adapter_bytes + self._memory_need(latent_shape, recompute=False)
+    def fits(self, need_bytes: float) -> bool:
+        """Whether it fits; on a card the host makes room, elsewhere memory is shared."""
         management = comfy.model_management
         if self.device.type in ("cpu", "mps"):
-            return need < 0.8 * float(management.get_free_memory(self.device))
+            return need_bytes < 0.8 * float(management.get_free_memory(self.device))
         total = float(management.get_total_memory(self.device))
-        return need + float(self.patcher.model_size()) < 0.9 * total
-
-    def _memory_need(self, latent_shape: Sequence[int], *, recompute: bool) -> float:
-        factor = MEMORY_RECOMPUTED if recompute else MEMORY_KEPT
-        # The model's own estimate: a patcher may add a reserve, which must not be multiplied.
-        return float(self.model.memory_required(list(latent_shape))) * factor
+        return need_bytes + float(self.patcher.model_size()) < 0.9 * total
 
     @contextmanager
-    def loaded(
-        self, latent_shape: Sequence[int], *, recompute: bool, adapter_bytes: int = 0
-    ) -> Iterator[None]:
+    def loaded(self, need_bytes: float) -> Iterator[None]:
         """The model on its device with autograd-friendly small parameters; all put back."""
         management = comfy.model_management
-        need = adapter_bytes + self._memory_need(latent_shape, recompute=recompute)
-        management.load_models_gpu([self.patcher], memory_required=need)
+        management.load_models_gpu([self.patcher], memory_required=need_bytes)
         with Attachment() as attachment:
             if hasattr(management, "in_training"):
                 attachment.set_attribute(management, "in_training", True)

@@ -10,10 +10,12 @@ from pathlib import Path
 import torch
 
 from ..core.attach import Attachment
+from ..core.memory import is_out_of_memory
 from ..lora_format.published import PublishedLora, file_sha256
 from .activations import checkpoint_blocks
 from .adapter import LoraAdapter
 from .batches import BatchPlan
+from .footprint import NOTHING, measure
 from .frozen import attach_frozen
 from .job import TrainJob, TrainResult, finished_result
 from .loop import Loop
@@ -59,7 +61,7 @@ class _Training:
             device=job.denoiser.device,
         )
         self.adapter_bytes = GROWTH_BYTES * sum(p.numel() for p in self.adapter.parameters())
-        self.recompute = self._must_recompute()
+        self.footprint, self.recompute = NOTHING, False
         self.state = self._make_state()
         self.runner = self._make_runner()
         self.previews = self._make_previews()
@@ -84,6 +86,7 @@ class _Training:
     def run_to_end(self) -> TrainResult:
         """Train stretch by stretch; between stretches the model is free for previews."""
         start_step = self._resume()
+        self._plan_memory()
         probe_start = self._probe_start()
         try:
             self._train_stretches()
@@ -127,12 +130,23 @@ class _Training:
             # What ended the training matters more than that its last step could not be kept.
             self.job.progress.say(f"The last step could not be saved: {error}")
 
-    def _must_recompute(self) -> bool:
+    def _plan_memory(self) -> None:
+        """Measure what a pass keeps, and choose whether blocks are recomputed."""
         choice = self.job.settings.checkpoint_activations
-        largest = self._largest_pass(self.job.settings.batch_size)
-        return choice == "on" or (
-            choice == "auto" and not self.job.denoiser.fits(largest, self.adapter_bytes)
-        )
+        self.recompute = False
+        views = [view for views in self.runner.views for view in views]
+        longest = max(views, key=lambda view: view.item.embedding.tokens.shape[1])
+        denoiser, settings = self.job.denoiser, self.job.settings
+        try:
+            with self._ready():
+                self.footprint = measure(denoiser, self.job.family, longest, settings.seed)
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or choice == "off":
+                raise
+            self.recompute = True
+        else:
+            need = self._need(settings.batch_size, recompute=False)
+            self.recompute = choice == "on" or (choice == "auto" and not denoiser.fits(need))
 
     def _make_state(self) -> TrainState:
         optimizer = make_optimizer(self.adapter.groups(), self.job.settings)
@@ -177,11 +191,8 @@ class _Training:
         denoiser = self.job.denoiser
         targeted = set(map(id, (part.module for part in self.adapter.parts.values())))
         others = [m for m in denoiser.modules().values() if id(m) not in targeted]
-        largest = self._largest_pass(self.runner.microbatch_limit)
-        loaded = denoiser.loaded(
-            largest, recompute=self.recompute, adapter_bytes=self.adapter_bytes
-        )
-        with loaded, Attachment() as attachment:
+        need = self._need(self.runner.microbatch_limit, recompute=self.recompute)
+        with denoiser.loaded(need), Attachment() as attachment:
             attach_frozen(attachment, others, denoiser.weights)
             attach_side(attachment, self.job.side, denoiser.modules())
             if self.recompute:
@@ -189,10 +200,11 @@ class _Training:
             self._attachment = attachment
             yield
 
-    def _largest_pass(self, pictures: int) -> tuple[int, ...]:
-        """(B, C, H, W) of the largest batch of latents."""
+    def _need(self, pictures: int, *, recompute: bool) -> float:
+        """Bytes that the largest pass of so many pictures, and the optimizer, will take."""
         shapes = [tuple(item.latent.shape) for item in self.job.pictures.items]
-        return (pictures, *max(shapes, key=math.prod))
+        largest = (pictures, *max(shapes, key=math.prod))
+        return self.adapter_bytes + self.footprint.need(largest, recompute=recompute)
 
     def _store_less(self) -> bool:
         """Recompute blocks from here on, unless they are or the person forbade it."""

@@ -60,7 +60,7 @@ def test_weights_that_were_moved_outside_of_inference_mode(tiny: Any) -> None:
                 if parameter is not None:
                     module._parameters[name].data = parameter.data.to(torch.float64).float()
     denoiser = ComfyDenoiser(tiny, "fp32")
-    loaded = denoiser.loaded((1, 4, 8, 8), recompute=False)
+    loaded = denoiser.loaded(0.0)
     with torch.inference_mode(False), torch.enable_grad(), loaded, Attachment() as attachment:
         attach_frozen(attachment, denoiser.modules().values(), denoiser.weights)
         norm = network.input_blocks[1][0].in_layers[0]

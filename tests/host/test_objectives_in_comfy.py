@@ -66,7 +66,7 @@ def test_the_networks_output_is_recovered(tiny: Any, kind: str) -> None:
         raw: list[torch.Tensor] = []
         network = denoiser.model.diffusion_model
         hook = network.register_forward_hook(lambda _m, _i, out: raw.append(out.float()))
-        with denoiser.loaded(shape, recompute=False):
+        with denoiser.loaded(0.0):
             denoised = denoiser.predict(noisy, sigma, [cond] * len(times))
         hook.remove()
         objective = objective_for(law.prediction)

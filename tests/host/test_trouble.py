@@ -159,12 +159,12 @@ def test_blocks_are_recomputed_when_one_picture_is_too_much(
 def test_what_is_refused_leaves_nothing(
     demo: Any, train: Train, host: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A v-prediction switched on by the stock node, and a library that is not there."""
+    """A prediction that nobody trains, and a library that is not there."""
     import importlib.util
 
     from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
 
-    for kind in ("v_prediction", "lcm", "x0"):
+    for kind in ("lcm", "x0"):
         (patched,) = ModelSamplingDiscrete().patch(demo.model, kind, False)
         with pytest.raises(HostError, match=f"predicts '{kind[:1]}"):
             train(model=patched)
@@ -240,7 +240,7 @@ def test_a_model_of_an_unknown_family(train: Train, host: Any, demo: Any) -> Non
     stranger.model = Sphinx()
     with pytest.raises(HostError) as caught:
         train(model=stranger)
-    assert_told(caught.value, "a 'Sphinx'", "can train: SDXL", "Connect a checkpoint")
+    assert_told(caught.value, "a 'Sphinx'", "can train: Flux.1, Lumina 2, SD 1.5, SDXL, Z-Image", "Connect a checkpoint")
     assert host.written() == []
 
 

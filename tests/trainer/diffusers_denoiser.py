@@ -120,13 +120,11 @@ class DiffusersDenoiser:
     def modules(self) -> Mapping[str, nn.Module]:
         return dict(self.unet.named_modules())
 
-    def fits(self, latent_shape: Sequence[int], adapter_bytes: int) -> bool:
+    def fits(self, need_bytes: float) -> bool:
         return True
 
     @contextmanager
-    def loaded(
-        self, latent_shape: Sequence[int], *, recompute: bool, adapter_bytes: int = 0
-    ) -> Iterator[None]:
+    def loaded(self, need_bytes: float) -> Iterator[None]:
         yield
 
     def condition(
