@@ -240,7 +240,8 @@ def test_a_model_of_an_unknown_family(train: Train, host: Any, demo: Any) -> Non
     stranger.model = Sphinx()
     with pytest.raises(HostError) as caught:
         train(model=stranger)
-    assert_told(caught.value, "a 'Sphinx'", "can train: Flux.1, Lumina 2, SD 1.5, SDXL, Z-Image", "Connect a checkpoint")
+    known = "can train: Flux.1, Lumina 2, SD 1.5, SDXL, Z-Image"
+    assert_told(caught.value, "a 'Sphinx'", known, "Connect a checkpoint")
     assert host.written() == []
 
 
