@@ -6,7 +6,7 @@ from ..architectures.decoder_text import DecoderText
 from ..architectures.lumina import Lumina
 from ..family import Family
 from ..targets import lumina
-from ..training import Advice, Levels, Preview, Training, Variant
+from ..training import Levels, Preview, Variant
 
 FAMILY = Family(
     name="lumina2",
@@ -30,13 +30,7 @@ FAMILY = Family(
         ),
     },
     diffusers_prefix="transformer.",
-    training=Training(
-        network_class="NextDiT",
-        presets=lumina.PRESETS,
-        preset="attention_ff",
-        blocks=lumina.BLOCKS,
-        checkpointed=("JointTransformerBlock",),
-        bucket_step_px=32,
+    training=lumina.training(
         variants={
             "base": Variant(
                 title="Lumina 2",
@@ -47,14 +41,6 @@ FAMILY = Family(
                 ),
                 preview=Preview(scheduler="simple", steps=25, cfg=4.0),
             ),
-        },
-        advice={
-            "style": Advice(rank=32, learning_rate=1e-4, steps=3000, targets="attention_ff"),
-            "character": Advice(
-                rank=16, learning_rate=1e-4, steps=2000, steps_per_picture=100,
-                targets="attention_ff",
-            ),
-            "concept": Advice(rank=32, learning_rate=1e-4, steps=3000, targets="linear"),
         },
     ),
 )

@@ -7,7 +7,7 @@ from ..architectures.ldm_unet import LdmUnet
 from ..family import Family
 from ..stored import Layout
 from ..targets import ldm_unet
-from ..training import Advice, Preview, Training, Variant
+from ..training import Advice
 
 FAMILY = Family(
     name="sd15",
@@ -31,22 +31,10 @@ FAMILY = Family(
         ),
     },
     diffusers_prefix="unet.",
-    training=Training(
-        network_class="UNetModel",
-        presets=ldm_unet.PRESETS,
-        preset="linear",
-        blocks=ldm_unet.BLOCKS,
-        checkpointed=("BasicTransformerBlock", "ResBlock"),
-        bucket_step_px=64,
-        variants={
-            "base": Variant(title="SD 1.5", preview=Preview(steps=20, cfg=7.0)),
-            "distilled": Variant(
-                title="an SD 1.5 of few steps (LCM, Hyper, DMD)",
-                preview=Preview(scheduler="sgm_uniform", steps=8, cfg=1.0),
-                warning="Training undoes what makes this model fast: pictures in few steps turn "
-                "blurred. Train on the base model it was made from; the LoRA works on both.",
-            ),
-        },
+    training=ldm_unet.training(
+        title="SD 1.5",
+        few_steps="an SD 1.5 of few steps (LCM, Hyper, DMD)",
+        cfg=7.0,
         advice={
             "style": Advice(rank=32, learning_rate=1e-4, steps=2500, targets="conv"),
             "character": Advice(

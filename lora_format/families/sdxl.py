@@ -8,7 +8,7 @@ from ..family import Family
 from ..open_clip import LAYOUT as OPEN_CLIP
 from ..stored import Layout
 from ..targets import ldm_unet
-from ..training import Advice, Preview, Training, Variant
+from ..training import Advice
 
 FAMILY = Family(
     name="sdxl",
@@ -42,22 +42,10 @@ FAMILY = Family(
     layouts={
         "clip_l": (Layout("conditioner.embedders.0.transformer."),), "clip_g": (OPEN_CLIP,),
     },
-    training=Training(
-        network_class="UNetModel",
-        presets=ldm_unet.PRESETS,
-        preset="linear",
-        blocks=ldm_unet.BLOCKS,
-        checkpointed=("BasicTransformerBlock", "ResBlock"),
-        bucket_step_px=64,
-        variants={
-            "base": Variant(title="SDXL", preview=Preview(steps=20, cfg=5.0)),
-            "distilled": Variant(
-                title="SDXL Turbo, Lightning, Hyper, DMD or LCM",
-                preview=Preview(scheduler="sgm_uniform", steps=8, cfg=1.0),
-                warning="Training undoes what makes this model fast: pictures in few steps turn "
-                "blurred. Train on the base model it was made from; the LoRA works on both.",
-            ),
-        },
+    training=ldm_unet.training(
+        title="SDXL",
+        few_steps="SDXL Turbo, Lightning, Hyper, DMD or LCM",
+        cfg=5.0,
         advice={
             "style": Advice(rank=32, learning_rate=1e-4, steps=2500, targets="conv"),
             "character": Advice(

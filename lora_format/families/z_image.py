@@ -6,7 +6,7 @@ from ..architectures.decoder_text import DecoderText
 from ..architectures.lumina import Lumina
 from ..family import Family
 from ..targets import lumina
-from ..training import Advice, Levels, Preview, Training, Variant
+from ..training import Levels, Preview, Variant
 from ..versions import Since
 
 FAMILY = Family(
@@ -47,13 +47,7 @@ FAMILY = Family(
             keys=r"^(layers|noise_refiner|context_refiner)\.", or_convert=True,
         ),
     ),
-    training=Training(
-        network_class="NextDiT",
-        presets=lumina.PRESETS,
-        preset="attention_ff",
-        blocks=lumina.BLOCKS,
-        checkpointed=("JointTransformerBlock",),
-        bucket_step_px=32,
+    training=lumina.training(
         variants={
             "base": Variant(
                 title="Z-Image",
@@ -86,14 +80,6 @@ FAMILY = Family(
                 ),
                 preview=Preview(scheduler="simple", steps=20, cfg=3.0),
             ),
-        },
-        advice={
-            "style": Advice(rank=32, learning_rate=1e-4, steps=3000, targets="attention_ff"),
-            "character": Advice(
-                rank=16, learning_rate=1e-4, steps=2000, steps_per_picture=100,
-                targets="attention_ff",
-            ),
-            "concept": Advice(rank=32, learning_rate=1e-4, steps=3000, targets="linear"),
         },
     ),
 )

@@ -6,6 +6,10 @@ SDXL.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from ..training import Advice, Preview, Training, Variant
+
 _IN_TRANSFORMER = r"(^|\.)transformer_blocks\.\d+\."
 _ATTENTION = _IN_TRANSFORMER + r"attn[12]\.to_(q|k|v|out\.0)$"
 _ATTENTION_FF = _ATTENTION + "|" + _IN_TRANSFORMER + r"ff\.net\.(0\.proj|2)$"
@@ -25,3 +29,32 @@ BLOCKS = (
     (r"^middle_block\.", "mid"),
     (r"^output_blocks\.(\d+)\.", "out"),
 )
+
+
+def training(
+    *, title: str, few_steps: str, cfg: float, advice: Mapping[str, Advice]
+) -> Training:
+    """How a family of such UNets is trained.
+
+    Args:
+        title: of the base model.
+        few_steps: of what was distilled from it.
+        cfg: of previews with the base model.
+        advice: see ``Training``.
+    """
+    distilled = Variant(
+        title=few_steps,
+        preview=Preview(scheduler="sgm_uniform", steps=8, cfg=1.0),
+        warning="Training undoes what makes this model fast: pictures in few steps turn blurred. "
+        "Train on the base model it was made from; the LoRA works on both.",
+    )
+    return Training(
+        network_class="UNetModel",
+        presets=PRESETS,
+        preset="linear",
+        blocks=BLOCKS,
+        checkpointed=("BasicTransformerBlock", "ResBlock"),
+        bucket_step_px=64,
+        variants={"base": Variant(title=title, preview=Preview(cfg=cfg)), "distilled": distilled},
+        advice=advice,
+    )

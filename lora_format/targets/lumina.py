@@ -6,6 +6,10 @@ leave the refiners alone, which ``refiners`` and ``all`` take in.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from ..training import Advice, Training, Variant
+
 _LAYERS, _EVERY = r"^layers\.\d+\.", r"^(layers|noise_refiner|context_refiner)\.\d+\."
 _ATTENTION = r"attention\.(qkv|out)$"
 _ATTENTION_FF = r"(attention\.(qkv|out)|feed_forward\.w[123])$"
@@ -23,3 +27,28 @@ BLOCKS = (
     (r"^noise_refiner\.(\d+)\.", "noise_refiner"),
     (r"^context_refiner\.(\d+)\.", "context_refiner"),
 )
+
+
+def training(*, variants: Mapping[str, Variant]) -> Training:
+    """How a family of such transformers is trained.
+
+    Args:
+        variants: see ``Training``.
+    """
+    return Training(
+        network_class="NextDiT",
+        presets=PRESETS,
+        preset="attention_ff",
+        blocks=BLOCKS,
+        checkpointed=("JointTransformerBlock",),
+        bucket_step_px=32,
+        variants=variants,
+        advice={
+            "style": Advice(rank=32, learning_rate=1e-4, steps=3000, targets="attention_ff"),
+            "character": Advice(
+                rank=16, learning_rate=1e-4, steps=2000, steps_per_picture=100,
+                targets="attention_ff",
+            ),
+            "concept": Advice(rank=32, learning_rate=1e-4, steps=3000, targets="linear"),
+        },
+    )
