@@ -114,7 +114,7 @@ def _train(request: TrainRequest, progress: Progress) -> TrainOutcome:
             "settings": as_dict(settings),
             "objective": as_dict(request.objective),
             "adapter": as_dict(request.adapter),
-            "recipe": recipe.describe(),
+            "recipe": {**recipe.describe(), "reason": recipe.reason},
             "model_kind": variant.title,
             "host": describe(),
             "captions": _captions(pictures),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,6 +14,7 @@ from ..lora_format.published import publish
 from ..lora_format.stock import write_stock
 from ..lora_format.table import ModuleTable
 from .config import TrainSettings
+from .recipe import Recipe
 
 SAVED_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -20,6 +22,7 @@ SAVED_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.flo
 def describe(
     settings: TrainSettings,
     family: Family,
+    recipe: Recipe,
     *,
     run_name: str,
     dataset_hash: str,
@@ -44,9 +47,33 @@ def describe(
         "ss_seed": str(settings.seed),
         "ss_num_train_images": str(pictures),
         "ss_training_comment": "trained by LoRA Kiln inside ComfyUI",
+        **_objective(recipe),
+        "ss_caption_dropout_rate": f"{settings.caption_dropout:g}",
         "kiln_settings": json.dumps(_scalar_settings(settings), sort_keys=True),
         "kiln_dataset_hash": dataset_hash,
         "kiln_base_model_hash": base_hash,
+    }
+
+
+def _objective(recipe: Recipe) -> dict[str, str]:
+    """What was minimised, in Kohya's names; what it has no name for is left to ``kiln_recipe``."""
+    noise, gamma = recipe.noise, recipe.gamma if recipe.weighting.name == "min_snr" else None
+    told: dict[str, Any] = {
+        "ss_v_parameterization": recipe.objective.name == "v",
+        "ss_zero_terminal_snr": recipe.law.zero_terminal and recipe.objective.name != "flow",
+        "ss_min_snr_gamma": gamma,
+        "ss_debiased_estimation": recipe.weighting.name == "debiased",
+        "ss_noise_offset": noise.offset or None,
+        "ss_multires_noise_iterations": noise.pyramid_levels or None,
+        "ss_multires_noise_discount": noise.pyramid_discount if noise.pyramid_levels else None,
+        "ss_ip_noise_gamma": noise.input_perturbation or None,
+        "ss_loss_type": {"mse": "l2"}.get(recipe.loss.name, recipe.loss.name),
+    }
+    prediction = {"eps": "epsilon", "v": "v"}.get(recipe.objective.name)
+    known = {} if prediction is None else {"modelspec.prediction_type": prediction}
+    return {
+        **{name: str(value) for name, value in told.items()}, **known,
+        "kiln_recipe": json.dumps(recipe.describe(), sort_keys=True),
     }
 
 

@@ -111,7 +111,7 @@ class Recipe:
         return plain * self.weights(sigma).float().to(plain.device)
 
     def describe(self) -> dict[str, Any]:
-        """What was settled, for ``run.json`` and the file's metadata."""
+        """What was settled, for ``run.json``; part of what makes a run the same run."""
         return {
             "objective": self.objective.name,
             "zero_terminal_snr": self.law.zero_terminal,
@@ -123,7 +123,6 @@ class Recipe:
             "weighting": self.weighting.name,
             "gamma": self.gamma,
             "loss": self.loss.name,
-            "reason": self.reason,
         }
 
     def _range(self, whole: Any, shift: float) -> tuple[float, float]:

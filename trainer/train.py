@@ -261,6 +261,7 @@ class _Training:
         metadata = describe(
             job.settings,
             job.family,
+            job.recipe,
             run_name=job.run.name,
             dataset_hash=job.pictures.fingerprint,
             base_hash=job.base_hash,

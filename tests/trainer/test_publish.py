@@ -12,7 +12,10 @@ from safetensors.torch import load_file
 from lora_kiln.lora_format.family import families
 from lora_kiln.lora_format.ir import LoraFile, lora_layer
 from lora_kiln.trainer.config import TrainSettings
+from lora_kiln.trainer.law import DiscreteLaw, ddpm_sigmas
+from lora_kiln.trainer.objective_settings import ObjectiveSettings
 from lora_kiln.trainer.publish import describe, publish_lora
+from lora_kiln.trainer.recipe import make_recipe
 
 PATHS = ("middle_block.1.proj_in", "output_blocks.0.1.transformer_blocks.0.attn1.to_out.0")
 SETTINGS = TrainSettings(run_name="x", steps=9, rank=2, alpha=1.5, seed=4)
@@ -28,8 +31,12 @@ def make(value: float = 1.0, **changes: str) -> LoraFile:
         )
         for path in PATHS
     )
+    family = families()["sdxl"]
+    law = DiscreteLaw(prediction="v", sigmas=ddpm_sigmas(zero_terminal=True))
+    objective = ObjectiveSettings(weighting="min_snr", loss="huber")
+    recipe = make_recipe(objective, law, family.training.variants["base"], 2)
     metadata = describe(
-        SETTINGS, families()["sdxl"], run_name="x-001", dataset_hash="d", base_hash="b", pictures=3
+        SETTINGS, family, recipe, run_name="x-001", dataset_hash="d", base_hash="b", pictures=3
     )
     return LoraFile(family="sdxl", layers=layers, metadata={**metadata, **changes})
 
@@ -58,6 +65,11 @@ def test_metadata_that_other_tools_read(tmp_path: Path) -> None:
         metadata = file.metadata()
     assert metadata["modelspec.architecture"] == "stable-diffusion-xl-v1-base/lora"
     assert metadata["ss_network_dim"] == "2"
+    assert metadata["modelspec.prediction_type"] == "v"
+    assert metadata["ss_v_parameterization"] == metadata["ss_zero_terminal_snr"] == "True"
+    assert metadata["ss_min_snr_gamma"] == "5.0" and metadata["ss_loss_type"] == "huber"
+    assert metadata["ss_noise_offset"] == "None"
+    assert json.loads(metadata["kiln_recipe"])["density"] == "uniform"
     assert metadata["ss_network_alpha"] == "1.5"
     assert metadata["ss_network_module"] == "networks.lora"
     assert (metadata["ss_steps"], metadata["ss_max_train_steps"]) == ("7", "9")
