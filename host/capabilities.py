@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import platform
 import re
-import subprocess
 
 import comfy.model_management
 import torch
@@ -28,15 +27,9 @@ def auto_precision(device: torch.device) -> str:
 
 
 def _chip() -> str:
-    """``Apple M1 Max``; empty where the system does not say."""
-    try:
-        told = subprocess.run(
-            ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"],
-            capture_output=True, text=True, timeout=5, check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return told.stdout.strip()
+    """``Apple M1 Max``; empty where torch does not say."""
+    name = getattr(torch.backends.mps, "get_name", None)
+    return str(name()) if name is not None and torch.backends.mps.is_available() else ""
 
 
 def _multiplies(device: torch.device, dtype: torch.dtype) -> bool:

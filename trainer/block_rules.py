@@ -12,6 +12,7 @@ _NAME = re.compile(r"([a-z_]+?)(\d*)$")
 _RANGE = re.compile(r"([a-z_]+?)(\d+)-(?:\1)?(\d+)$")
 _VALUE = re.compile(r"(rank|alpha|lr)=([0-9.eE+-]+)$")
 HIGHEST_RANK = 1024
+HIGHEST_BLOCK = 999
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +81,10 @@ def _rule(line: str) -> BlockRule:
         except ValueError as error:
             raise _unreadable(line) from error
     rank = values.get("rank")
-    if rank is not None and (rank != int(rank) or not 0 <= rank <= HIGHEST_RANK):
+    if rank is not None and not (0 <= rank <= HIGHEST_RANK and rank == int(rank)):
         raise _unreadable(line)
-    if any(not 0 <= values.get(name, 0) <= 4096 for name in ("alpha", "lr")):
+    # An alpha of 0 would train nothing and say nothing; that is what "off" is for.
+    if not 0 < values.get("alpha", 1) <= 4096 or not 0 <= values.get("lr", 1) <= 4096:
         raise _unreadable(line)
     return BlockRule(
         blocks=blocks,
@@ -98,7 +100,7 @@ def _blocks(word: str, line: str) -> list[str]:
     span = _RANGE.match(word)
     if span is not None:
         first, last = int(span[2]), int(span[3])
-        if first > last:
+        if not first <= last <= HIGHEST_BLOCK:
             raise _unreadable(line)
         return [f"{span[1]}{number}" for number in range(first, last + 1)]
     if _NAME.match(word) is None:

@@ -33,6 +33,7 @@ class Density:
         quantile: its quantile function.
         mean: default of the mean; None where it has none.
         spread: default of the spread; None where it has none.
+        widest: the largest spread for which the quantile function rises; None for any.
         told: for the documentation.
     """
 
@@ -41,6 +42,7 @@ class Density:
     quantile: Quantile
     mean: float | None = None
     spread: float | None = None
+    widest: float | None = None
     told: Told
 
 

@@ -122,8 +122,8 @@ class FlowLaw:
         return time.double().clamp(FLOW_SIGMA_MIN, 1.0)
 
     def time(self, sigma: torch.Tensor) -> torch.Tensor:
-        """Sigma itself; (B,) -> (B,) float64."""
-        return sigma.double()
+        """Sigma itself, held within 0..1; (B,) -> (B,) float64."""
+        return sigma.double().clamp(0, 1)
 
     def noisy(
         self, sigma: torch.Tensor, noise: torch.Tensor, latent: torch.Tensor

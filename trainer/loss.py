@@ -43,24 +43,24 @@ def losses() -> dict[str, Loss]:
     return declared_objects(package, "LOSS")
 
 
-def width(schedule: str, smallest: float, sigma: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+def width(schedule: str, smallest: float, ratio: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
     """Width of a robust loss at a noise level; (B,), from 1 at the clean end down.
 
     Scheduled pseudo-Huber (arXiv 2403.16728): outliers spoil most where there is noise, and detail
     would suffer where there is none.
 
     Args:
-        schedule: ``snr``: ``(1 - c) / (1 + sigma)² + c``; ``exponential``: ``c ** time``;
+        schedule: ``snr``: ``(1 - c) / (1 + ratio)² + c``; ``exponential``: ``c ** time``;
             ``constant``: ``c``.
         smallest: c.
-        sigma: (B,).
+        ratio: (B,), standard deviation of the noise over that of the picture; may be infinite.
         time: (B,), 0 clean to 1 noise.
     """
     if schedule == "snr":
-        return (1 - smallest) / (1 + sigma).square() + smallest
+        return (1 - smallest) / (1 + ratio).square() + smallest
     if schedule == "exponential":
         return (math.log(smallest) * time).exp()
-    return torch.full_like(sigma, smallest)
+    return torch.full_like(ratio, smallest)
 
 
 def mean_loss(elements: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:

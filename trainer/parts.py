@@ -79,7 +79,8 @@ def choose_parts(
         for rule in rules:
             if rule.covers(training.block_of(path)):
                 own_rank = part.rank if rule.rank is None else rule.rank
-                own_alpha = alpha / rank * own_rank if rule.alpha is None else rule.alpha
+                own_alpha = part.alpha if rule.rank is None else alpha / rank * own_rank
+                own_alpha = own_alpha if rule.alpha is None else rule.alpha
                 own_rate = part.rate if rule.rate is None else rule.rate
                 part = Part(module, own_rank, own_alpha, own_rate)
         if part.rank > 0:

@@ -104,7 +104,9 @@ class Recipe:
             sigma: (B,) float64 on the CPU.
             mask: (B, 1, H, W) in 0..1, or None.
         """
-        widths = width(self.huber_schedule, self.huber_width, sigma, self.law.time(sigma))
+        # Noise per unit of picture, which only in additive schedules is sigma itself.
+        ratio = self.objective.snr(sigma, self.law.sigma_data).rsqrt()
+        widths = width(self.huber_schedule, self.huber_width, ratio, self.law.time(sigma))
         if mask is not None:
             mask = mask + (1 - mask) * self.outside_mask
         plain = loss_of(self.loss, error, widths.float().to(error.device), mask)
@@ -194,4 +196,16 @@ def make_recipe(
         reason=usual.reason if own else "chosen by hand",
     )
     shift_for(shift, recipe.shift_value, law, (64, 64), patch)
+    _check_spread(recipe)
     return recipe
+
+
+def _check_spread(recipe: Recipe) -> None:
+    """Refuse a spread for which a density is none."""
+    widest = recipe.density.widest
+    if widest is not None and recipe.spread > widest:
+        raise ConfigError(
+            f"density_spread is {recipe.spread:g}, and the density is {recipe.density.name}",
+            expected=f"at most {widest:.4f} for it: beyond, times would leave the schedule",
+            remedy=f"Set density_spread to 0, which takes its usual {recipe.density.spread:g}",
+        )

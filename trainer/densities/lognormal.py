@@ -12,8 +12,13 @@ from ..told import Told
 def quantile(
     even: torch.Tensor, mean: float, spread: float, law: SamplingLaw
 ) -> torch.Tensor:
-    """``ln sigma = mean + spread * normal``, as a time of the model's schedule."""
-    return law.time((mean + spread * normal_quantile(even)).exp())
+    """``ln sigma = mean + spread * normal``, as a time of the model's schedule.
+
+    Sigma is noise per unit of picture. In a flow both are mixed, and its own sigma is
+    ``sigma / (1 + sigma)``: there this is a logit-normal.
+    """
+    level = (mean + spread * normal_quantile(even)).exp()
+    return law.time(level / (1 + level) if law.prediction == "flow" else level)
 
 
 DENSITY = Density(

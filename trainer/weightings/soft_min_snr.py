@@ -1,6 +1,8 @@
-"""min-SNR without the corner (Crowson et al., arXiv 2401.11605, section 3.3).
+"""min-SNR without the corner (Crowson et al., arXiv 2401.11605).
 
-The denoised picture's error counts SNR * gamma / (SNR + gamma).
+The denoised picture's error counts SNR * gamma / (SNR + gamma). The paper's gamma of 4 is
+1 / sigma_data ** 2 over an SNR of 1 / sigma ** 2; over the SNR of pictures of that deviation, which
+ours is, the same is gamma 1, and so k-diffusion's weighting is this one with gamma 1.
 """
 
 from __future__ import annotations
