@@ -92,8 +92,7 @@ def train_once(
         family.training.patch,
     )
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
-    shape = (len(items), *items[0].latent.shape)
-    loaded = denoiser.loaded(shape, recompute=False)
+    loaded = denoiser.loaded(0.0)
     with torch.inference_mode(False), torch.enable_grad(), loaded, Attachment() as attachment:
         adapter = _adapter(denoiser, AdapterSettings(targets=targets))
         adapter.attach(attachment)
