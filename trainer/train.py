@@ -173,7 +173,7 @@ class _Training:
     def _make_previews(self) -> Previews | None:
         if self.job.sampler is None or self.job.settings.preview_every == 0:
             return None
-        side = self.job.settings.resolution // 8 * 8
+        side = self.job.settings.resolution // 16 * 16
         return Previews(
             sampler=self.job.sampler,
             prompts=preview_prompts(
