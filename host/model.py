@@ -43,15 +43,21 @@ def family_of(patcher: comfy.model_patcher.ModelPatcher) -> Family:
         family = family_of_shapes(module_shapes(network), "The connected model")
     except LoraFormatError as error:
         raise _unknown(patcher, known) from error
-    if family.training.network_class != type(network).__name__:
+    training = family.training
+    named = not training.host_models or _host_name(patcher) in training.host_models
+    if training.network_class != type(network).__name__ or not named:
         raise _unknown(patcher, known)
     return family
 
 
+def _host_name(patcher: comfy.model_patcher.ModelPatcher) -> str:
+    """What the host calls such models."""
+    return type(getattr(patcher.model, "model_config", patcher.model)).__name__
+
+
 def _unknown(patcher: comfy.model_patcher.ModelPatcher, known: str) -> HostError:
-    config = type(getattr(patcher.model, "model_config", patcher.model)).__name__
     return HostError(
-        f"The connected model is a '{config}'",
+        f"The connected model is a '{_host_name(patcher)}'",
         expected=f"a model of a family that LoRA Kiln can train: {known}",
         remedy="Connect a checkpoint of one of these families to the model input",
     )
@@ -78,7 +84,9 @@ class ComfyDenoiser:
     ) -> None:
         self.patcher = patcher.clone()
         self.model: comfy.model_base.BaseModel = self.patcher.model
-        self.family = family_of(patcher).name
+        family = family_of(patcher)
+        self.family = family.name
+        self._in_place_blocks = family.training.in_place_blocks
         self.device: torch.device = self.patcher.load_device
         self.compute_dtype = DTYPES[precision]
         self.weights = ComfyWeights()
@@ -116,7 +124,9 @@ class ComfyDenoiser:
                 attachment.set_attribute(management, "in_training", True)
             self.patcher.pre_run()
             attachment.on_restore(self.patcher.cleanup)
-            attach_norms(attachment, self.model.diffusion_model, self.weights)
+            attach_norms(
+                attachment, self.model.diffusion_model, self.weights, self._in_place_blocks
+            )
             self._alias_small_parameters(attachment)
             if self._batches.padding is not None:
                 self._batches.padding.attach(attachment)

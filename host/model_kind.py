@@ -16,9 +16,14 @@ from ..lora_format.training import Variant
 from ..trainer.objective_settings import AUTO
 from .identity import source_files
 
-_DEDISTILLED = re.compile(r"(de|un)[-_ ]?(turbo|distil)", re.IGNORECASE)
+_WORD_BORDER = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+"""Where a name written in one goes on: dreamshaperXLTurbo is dreamshaper, XL and Turbo."""
+_DEDISTILLED = re.compile(
+    r"((?<![a-z])|(?<=image))(de|un)[-_ ]?(turbo|distil)", re.IGNORECASE
+)
 _DISTILLED = re.compile(
-    r"turbo|lightning|schnell|hyper|distil|(?<![a-z])(lcm|dmd2?|pcm|tcd)(?![a-z])|\dsteps?(?![a-z])",
+    r"turbo|lightning|schnell|distil|(?<![a-z])(hyper(?![-_ ]?real)|lcm|dmd2?|pcm|tcd)(?![a-z])"
+    r"|(?<!\d)(1[0-6]|[1-9])[-_ ]?steps?(?![a-z])",
     re.IGNORECASE,
 )
 
@@ -52,6 +57,7 @@ def _guess(patcher: comfy.model_patcher.ModelPatcher) -> str:
 
 def kind_by_name(name: str) -> str:
     """``base``, ``distilled`` or ``dedistilled``, by the name of a file."""
+    name = _WORD_BORDER.sub("_", name)
     if _DEDISTILLED.search(name):
         return "dedistilled"
     return "distilled" if _DISTILLED.search(name) else "base"

@@ -7,6 +7,7 @@ norms are small, so each gets a copy that nobody else touches.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,12 +22,35 @@ NORMS = (nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 Copies = dict[torch.dtype, tuple[torch.Tensor, torch.Tensor | None]]
 
 
-def attach_norms(attachment: Attachment, network: nn.Module, weights: WeightSource) -> None:
-    """Let every norm of a network compute with its own copy."""
+def attach_norms(
+    attachment: Attachment,
+    network: nn.Module,
+    weights: WeightSource,
+    in_place_blocks: Sequence[str] = (),
+) -> None:
+    """Let every norm of a network compute with its own copy.
+
+    Args:
+        attachment: takes it away again.
+        network: the network.
+        weights: fetches the norms' weights.
+        in_place_blocks: class names of blocks that change their input after a norm read it. A norm
+            keeps what it read for the backward pass, so there it reads a copy.
+    """
     for module in network.modules():
         if isinstance(module, NORMS) and module.weight is not None:
             copies: Copies = {}
             attachment.replace_forward(module, partial(_normalise, module, weights, copies))
+        if type(module).__name__ in in_place_blocks:
+            for child in module.children():
+                if isinstance(child, NORMS):
+                    attachment.replace_forward(child, partial(_on_a_copy, child.forward))
+
+
+def _on_a_copy(
+    forward: Callable[[torch.Tensor], torch.Tensor], values: torch.Tensor
+) -> torch.Tensor:
+    return forward(values.clone() if torch.is_grad_enabled() else values)
 
 
 def _normalise(

@@ -21,6 +21,7 @@ def escape(text: str) -> str:
 
     ComfyUI reads ``(…)`` as emphasis and ``\\(`` as a bracket, so brackets are escaped. A
     backslash before a bracket stays a backslash: only the bracket after it is unescaped.
+    Tokenizers that know no emphasis (Z-Image's) unescape all the same.
     """
     return text.replace("(", "\\(").replace(")", "\\)")
 

@@ -81,12 +81,17 @@ class Training:
     """How models of a family are trained.
 
     Attributes:
-        network_class: class of the host's network; others of the same host class are refused.
+        network_class: class of the host's network; others with the same modules are refused.
+        host_models: what the host calls models of this family; others with such a network are
+            refused, too: they are told other things (SDXL's refiner) or predict others. Empty:
+            any.
         presets: regular expressions over module paths, by name.
         preset: the one experts choose.
         blocks: pairs of a regular expression over module paths and a label; a group in it is the
             number that the label ends with. The first that matches names a module's block.
         checkpointed: class names of blocks whose activations may be recomputed in backward.
+        in_place_blocks: class names of blocks that add to their input in place, so that what was
+            kept of it for the backward pass must be a copy.
         bucket_step_px: sides of training pictures are multiples of this at full resolution.
         patch: side, in latent cells, of what the network takes as one token.
         variants: kinds of models by name; ``base`` is always there.
@@ -98,6 +103,8 @@ class Training:
     preset: str
     blocks: tuple[tuple[str, str], ...]
     checkpointed: tuple[str, ...]
+    in_place_blocks: tuple[str, ...] = ()
+    host_models: tuple[str, ...] = ()
     bucket_step_px: int
     patch: int = 2
     variants: Mapping[str, Variant]

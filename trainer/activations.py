@@ -16,12 +16,27 @@ from ..lora_format.family import Family
 
 def checkpoint_blocks(attachment: Attachment, denoiser: Denoiser, family: Family) -> int:
     """Let every block recompute its inside in the backward pass; returns how many blocks."""
-    count = 0
+    training, count = family.training, 0
     for module in denoiser.modules().values():
-        if type(module).__name__ in family.training.checkpointed:
-            attachment.replace_forward(module, partial(_recomputed, module.forward))
+        name = type(module).__name__
+        if name in training.checkpointed:
+            forward = module.forward
+            if name in training.in_place_blocks:
+                forward = partial(_on_copies, forward)
+            attachment.replace_forward(module, partial(_recomputed, forward))
             count += 1
     return count
+
+
+def _on_copies(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Leave the inputs as they are: computed a second time, the block must begin with the same."""
+    return forward(
+        *(_copy(value) for value in args), **{key: _copy(value) for key, value in kwargs.items()}
+    )
+
+
+def _copy(value: Any) -> Any:
+    return value.clone() if isinstance(value, torch.Tensor) else value
 
 
 def _recomputed(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

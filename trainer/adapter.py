@@ -164,11 +164,11 @@ def _settle(layer: Any, device: torch.device) -> None:
     instead keeps fp32 masters and costs a rank-sized copy.
     """
     layer.cast_input_dtype_enabled = False
-    for factors in (layer.lora_A, layer.lora_B):
+    for factors, forward in ((layer.lora_A, _down_forward), (layer.lora_B, _factor_forward)):
         factor = factors[ADAPTER_NAME]
         factor.to(device=device, dtype=torch.float32)
         factor.weight.requires_grad_(True)
-        factor.__dict__["forward"] = partial(_factor_forward, factor)
+        factor.__dict__["forward"] = partial(forward, factor)
 
 
 def _factor_forward(factor: Any, values: torch.Tensor) -> torch.Tensor:
@@ -176,3 +176,16 @@ def _factor_forward(factor: Any, values: torch.Tensor) -> torch.Tensor:
     if isinstance(factor, nn.Conv2d):
         return factor._conv_forward(values, weight, None)
     return nn.functional.linear(values, weight)
+
+
+def _down_forward(factor: Any, values: torch.Tensor) -> torch.Tensor:
+    """Held within fp16, as the host holds what comes in here.
+
+    A sum over inputs at fp16's limit is infinite. The host's clamp gives such a place no gradient,
+    and in the gradient of ``up`` zero times infinity would be no number, whatever the loss scale.
+    """
+    hidden = _factor_forward(factor, values)
+    if hidden.dtype != torch.float16:
+        return hidden
+    limit = torch.finfo(torch.float16).max
+    return torch.nan_to_num(hidden, nan=0.0, posinf=limit, neginf=-limit)

@@ -84,7 +84,9 @@ def frozen_forward(
         return result
     # Older hosts leave requires_grad on weights that autograd must not see.
     with torch.no_grad():
-        return original(values)
+        frozen = original(values)
+    # A view made without gradients may not be added to in place, which some blocks do (Flux).
+    return frozen.detach()
 
 
 def attach_frozen(

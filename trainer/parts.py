@@ -55,10 +55,11 @@ def choose_parts(
     """
     training = family.training
     preset = preset_for(training, settings)
-    # A shortcut that needs no layer is an Identity by the name of one.
     named = {
         path: module for path, module in modules.items()
-        if training.is_target(path, preset) and not isinstance(module, nn.Identity)
+        # By some of these names stands what has nothing to train: a skip connection that passes
+        # on what comes in (UNets), an activation (Lumina 2).
+        if training.is_target(path, preset) and hasattr(module, "weight")
     }
     if not named:
         raise HostError(

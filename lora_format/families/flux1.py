@@ -41,10 +41,12 @@ FAMILY = Family(
     diffusers_prefix="transformer.",
     training=Training(
         network_class="Flux",
+        host_models=("Flux", "FluxSchnell"),
         presets=flux.PRESETS,
         preset="attention_ff",
         blocks=flux.BLOCKS,
         checkpointed=("DoubleStreamBlock", "SingleStreamBlock"),
+        in_place_blocks=("DoubleStreamBlock", "SingleStreamBlock"),
         bucket_step_px=32,
         variants={
             "base": Variant(

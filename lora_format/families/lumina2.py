@@ -31,6 +31,7 @@ FAMILY = Family(
     },
     diffusers_prefix="transformer.",
     training=lumina.training(
+        host_model="Lumina2",
         variants={
             "base": Variant(
                 title="Lumina 2",

@@ -35,6 +35,7 @@ FAMILY = Family(
         title="SD 1.5",
         few_steps="an SD 1.5 of few steps (LCM, Hyper, DMD)",
         cfg=7.0,
+        host_models=("SD15",),
         advice={
             "style": Advice(rank=32, learning_rate=1e-4, steps=2500, targets="conv"),
             "character": Advice(

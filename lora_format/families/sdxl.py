@@ -46,6 +46,7 @@ FAMILY = Family(
         title="SDXL",
         few_steps="SDXL Turbo, Lightning, Hyper, DMD or LCM",
         cfg=5.0,
+        host_models=("SDXL", "SSD1B", "Segmind_Vega", "KOALA_700M", "KOALA_1B"),
         advice={
             "style": Advice(rank=32, learning_rate=1e-4, steps=2500, targets="conv"),
             "character": Advice(

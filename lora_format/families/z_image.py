@@ -48,6 +48,7 @@ FAMILY = Family(
         ),
     ),
     training=lumina.training(
+        host_model="ZImage",
         variants={
             "base": Variant(
                 title="Z-Image",

@@ -32,7 +32,12 @@ BLOCKS = (
 
 
 def training(
-    *, title: str, few_steps: str, cfg: float, advice: Mapping[str, Advice]
+    *,
+    title: str,
+    few_steps: str,
+    cfg: float,
+    host_models: tuple[str, ...],
+    advice: Mapping[str, Advice],
 ) -> Training:
     """How a family of such UNets is trained.
 
@@ -40,6 +45,7 @@ def training(
         title: of the base model.
         few_steps: of what was distilled from it.
         cfg: of previews with the base model.
+        host_models: see ``Training``.
         advice: see ``Training``.
     """
     distilled = Variant(
@@ -50,6 +56,7 @@ def training(
     )
     return Training(
         network_class="UNetModel",
+        host_models=host_models,
         presets=PRESETS,
         preset="linear",
         blocks=BLOCKS,

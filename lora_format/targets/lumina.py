@@ -29,14 +29,16 @@ BLOCKS = (
 )
 
 
-def training(*, variants: Mapping[str, Variant]) -> Training:
+def training(*, host_model: str, variants: Mapping[str, Variant]) -> Training:
     """How a family of such transformers is trained.
 
     Args:
+        host_model: what the host calls it.
         variants: see ``Training``.
     """
     return Training(
         network_class="NextDiT",
+        host_models=(host_model,),
         presets=PRESETS,
         preset="attention_ff",
         blocks=BLOCKS,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,20 @@ def demo(comfy: Path) -> Demo:
         made = Demo(*demo_model.load_demo_model())
     assert next(made.model.model.parameters()).is_inference()
     return made
+
+
+@pytest.fixture
+def tiny_zimage_demo(comfy: Path) -> Demo:
+    """A random Z-Image with its text encoder and a VAE, new for every test."""
+    del comfy
+    made = importlib.import_module("lora_kiln.tests.host.tiny_zimage")
+    return Demo(made.make_model(), _zimage_clip(), made.make_vae())
+
+
+@cache
+def _zimage_clip() -> Any:
+    """Its tokenizer takes half a second to read."""
+    return importlib.import_module("lora_kiln.tests.host.tiny_zimage").make_clip()
 
 
 @pytest.fixture(scope="session")
@@ -131,21 +146,32 @@ def host(comfy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 
 @pytest.fixture
 def train(demo: Demo, pictures: Any, small_training: Any, host: Host) -> Callable[..., Any]:
-    """Train as ``KilnTrainLora`` does, in inference mode; keywords change settings."""
+    """Train as ``KilnTrainLora`` does, in inference mode; keywords change settings.
+
+    ``of`` is what is trained instead of the demo, ``also`` are further fields of the request.
+    """
 
     def run(
-        *, dataset: Any = None, model: Any = None, progress: Host | None = None, **changes: Any
+        *,
+        dataset: Any = None,
+        model: Any = None,
+        of: Demo | None = None,
+        also: Mapping[str, Any] | None = None,
+        progress: Host | None = None,
+        **changes: Any,
     ) -> Any:
         from lora_kiln.host.training import TrainRequest, train_in_comfy
 
+        of = of or demo
         with torch.inference_mode():
             return train_in_comfy(
                 TrainRequest(
-                    model=model or demo.model,
-                    clip=demo.clip,
-                    vae=demo.vae,
+                    model=model or of.model,
+                    clip=of.clip,
+                    vae=of.vae,
                     dataset=dataset or pictures,
                     settings=replace(small_training, **changes),
+                    **(also or {}),
                 ),
                 progress or host,
             )

@@ -32,7 +32,7 @@ def draw_stock(
     model: comfy.model_patcher.ModelPatcher, clip: comfy.sd.CLIP, lora: Path, cell: CellSettings
 ) -> torch.Tensor:
     """(1, C, h, w): Load LoRA, two CLIP Text Encode, Empty Latent Image and KSampler."""
-    nodes = _stock_nodes()
+    nodes = stock_nodes()
     with torch.inference_mode():
         strength = cell.strength
         patched, text = nodes.LoraLoader().load_lora(model, clip, lora.name, strength, strength)
@@ -47,7 +47,7 @@ def draw_stock(
         return samples
 
 
-def _stock_nodes() -> Any:
+def stock_nodes() -> Any:
     """ComfyUI's own ``nodes``, which lies beside its ``folder_paths``."""
     import nodes
 

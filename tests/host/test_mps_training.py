@@ -18,7 +18,7 @@ import torch
 
 from lora_kiln.devtools.mps_guard import MpsRefusal
 
-FAMILIES = ("tiny_sdxl",)
+FAMILIES = ("tiny_sdxl", "tiny_zimage")
 PRECISIONS = ("fp32", "bf16", "fp16")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -242,7 +242,7 @@ def test_sampling_in_every_precision(
     mac: Mac, sample: Callable[..., torch.Tensor], precision: str
 ) -> None:
     sample(mac.model(precision), "euler")
-    assert {"convolution", "mm"} & mac.guard.seen
+    assert {"convolution", "mm", "addmm", "linear"} & mac.guard.seen
 
 
 @pytest.mark.parametrize("sampler", COMMON_SAMPLERS)
