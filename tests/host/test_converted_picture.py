@@ -21,7 +21,7 @@ def diffusers_unet(demo: Any) -> Any:
     """The demo model's weights in diffusers' class."""
     from diffusers import UNet2DConditionModel
 
-    from lora_kiln.host.base import connected_base
+    from lora_kiln.host.base import connected_base, unpatched
 
     unet: Any = UNet2DConditionModel(
         sample_size=16, in_channels=4, out_channels=4, block_out_channels=(64, 128, 128),
@@ -38,7 +38,9 @@ def diffusers_unet(demo: Any) -> Any:
         for end in ("weight", "bias"):
             key = f"{target.module_path}.{end}"
             if key in theirs:
-                weights[f"{name}.{end}"] = theirs[key].float().clone()
+                # Another test may have left its LoRA merged into the weights.
+                value = unpatched(demo.model, f"diffusion_model.{key}")
+                weights[f"{name}.{end}"] = value.float().clone()
     unet.load_state_dict(weights)
     return unet.requires_grad_(False)
 
