@@ -1,4 +1,4 @@
-"""Merges, resizes and extracts LoRA files between ComfyUI's folders."""
+"""Merges, resizes, extracts and bakes LoRA files between ComfyUI's folders."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..core.protocols import Progress
+from ..lora_format.algorithm import algorithm_of
 from ..lora_format.bake import WeightTable
 from ..lora_format.edit_reports import (
     Report,
@@ -17,12 +18,15 @@ from ..lora_format.edit_reports import (
     lines_of,
     merge_report,
     resize_report,
+    strength_report,
 )
 from ..lora_format.extract import ExtractSettings, extract, extracted_lora
 from ..lora_format.merge import MergeSettings, Source, merge
+from ..lora_format.published import PublishedLora, file_sha256
 from ..lora_format.read import Base, read
 from ..lora_format.resize import ResizeSettings, resize, resized_name
 from ..lora_format.save import Saved
+from ..lora_format.strength import StrengthSettings, bake_strength, baked_name
 from . import paths
 from .base import connected_base
 from .compare import ConnectedModels, compute_device
@@ -136,6 +140,54 @@ def extract_in_comfy(request: ExtractRequest, progress: Progress) -> tuple[str, 
         conversion = extracted_lora(found, pairs.base, request.settings, sources, title=name)
         saved = save_for_loader(conversion, f"{name}.safetensors")
     return _told(extract_report(found, conversion, saved), saved)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrengthRequest:
+    """What to bake.
+
+    Attributes:
+        source: the file.
+        settings: the strength.
+        name: of the new file, without its ending; empty for the source's, with the strength.
+        model: the MODEL it is for, or None.
+        clip: its CLIP, or None.
+    """
+
+    source: Path
+    settings: StrengthSettings
+    name: str = ""
+    model: Any = None
+    clip: Any = None
+
+
+def bake_in_comfy(request: StrengthRequest, progress: Progress) -> tuple[PublishedLora, str]:
+    """Write a LoRA whose strength 1 is another's of its source; see :func:`merge_in_comfy`.
+
+    Returns:
+        The new file, and what was done.
+
+    Raises:
+        LoraFormatError: it cannot be baked whole.
+    """
+    settings = request.settings
+    file = baked_name(request.source, settings)
+    if request.name:
+        file = f"{paths.check_run_name(request.name)}.safetensors"
+    base, weights = _base_of(request.model, request.clip)
+    with torch.inference_mode(False):
+        reading = read(request.source, base)
+        step = _Step(progress, len(reading.lora.layers))
+        title = file.removesuffix(".safetensors")
+        baked = bake_strength(reading, settings, weights, title=title, step=step)
+        saved = save_for_loader(baked.conversion, file)
+    name, report = _told(strength_report(baked, settings, saved), saved)
+    assert saved.path is not None
+    lora = baked.conversion.lora
+    return PublishedLora(
+        path=saved.path, loader_name=name, sha256=file_sha256(saved.path), family=lora.family,
+        rank=max(algorithm_of(layer).rank(layer) or 0 for layer in lora.layers),
+    ), report
 
 
 class _Step:

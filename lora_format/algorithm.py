@@ -108,9 +108,35 @@ class Algorithm(ABC):
     def times(self, layer: Layer, number: float) -> Layer:
         """The same with one of its factors multiplied by a number, rounded to its dtype."""
         name = self.carrier(layer)
-        factor = layer.factors[name]
-        scaled = (factor.to(torch.float64) * number).to(factor.dtype)
+        dtype = layer.factors[name].dtype
+        exact = self._multiplied(layer, name, number)
+        return replace(exact, factors={**exact.factors, name: exact.factors[name].to(dtype)})
+
+    @staticmethod
+    def _multiplied(layer: Layer, name: str, number: float) -> Layer:
+        scaled = layer.factors[name].to(torch.float64) * number
         return replace(layer, factors={**layer.factors, name: scaled})
+
+    def at_strength(self, layer: Layer, strength: float) -> Layer:
+        """A layer that does at strength 1 what this one does at another; not with decomposition.
+
+        The amount goes into alpha, and only the sign into a factor, so no factor is rounded; where
+        alpha does not matter, one factor is multiplied, in float64.
+
+        Args:
+            layer: without magnitudes, and not of those with ``needs_weight``.
+            strength: as a loader's.
+        """
+        rank = self.rank(layer)
+        if rank is None:
+            return self._multiplied(layer, self.carrier(layer), strength)
+        signed = layer if strength >= 0 else self.times(layer, -1.0)
+        alpha = float(rank) if layer.alpha is None else layer.alpha
+        return replace(signed, alpha=alpha * abs(strength))
+
+    def stock_delta(self, layer: Layer, weight: torch.Tensor, strength: float) -> torch.Tensor:
+        """What the stock loader adds at a strength, without decomposition; see :meth:`delta`."""
+        return self.delta(layer, weight) * strength
 
     def settled(self, layer: Layer, origin: Origin) -> Layer:
         """What readers of files disagree about, multiplied into the factors.

@@ -24,6 +24,9 @@ from .table import ModuleTable
 NO_NORM = 1e-30
 """Stands for the norm of inputs or outputs that are zero, such as unused channels; they stay so."""
 
+STOCK_EPSILON = torch.finfo(torch.float32).eps
+"""What the stock loader adds to norms."""
+
 
 class WeightTable(Protocol):
     """The base model's weights."""
@@ -173,3 +176,32 @@ def total_change(layer: Layer, weight: torch.Tensor) -> torch.Tensor:
     shape = (1, -1, *[1] * (weight.ndim - 2))
     scaled = whole * (magnitudes.reshape(shape) / by_input.reshape(shape))
     return scaled.flatten(1) - base
+
+
+def stock_change(layer: Layer, weight: torch.Tensor, strength: float) -> torch.Tensor:
+    """What the stock loader adds to a weight for a layer at a strength, right or wrong.
+
+    It decomposes at strength 1 and scales the difference; for magnitudes over outputs it takes the
+    norm of the weight alone (``comfy.weight_adapter.base.weight_decompose``).
+
+    Args:
+        layer: of any algorithm.
+        weight: (out, in, …).
+        strength: as the loader's.
+
+    Returns:
+        (out, in times kernel positions) in float64.
+    """
+    algorithm = algorithm_of(layer)
+    if layer.dora_scale is None:
+        return algorithm.stock_delta(layer, weight, strength)
+    base = weight.to(torch.float64)
+    changed = base + algorithm.stock_delta(layer, weight, 1.0).reshape(base.shape)
+    magnitudes = layer.dora_scale.to(torch.float64)
+    ones = [1] * (base.ndim - 2)
+    if magnitudes.shape[0] == base.shape[0]:
+        norm = base.flatten(1).norm(dim=1).reshape(-1, 1, *ones)
+    else:
+        norm = changed.transpose(0, 1).flatten(1).norm(dim=1).reshape(1, -1, *ones)
+    scaled = changed * (magnitudes.reshape(norm.shape) / (norm + STOCK_EPSILON))
+    return (scaled - base).flatten(1) * strength

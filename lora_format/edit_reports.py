@@ -1,4 +1,4 @@
-"""What merging, resizing and extracting tell: as plain values, and as lines for people."""
+"""What merging, resizing, extracting and baking tell: as plain values, and as lines for people."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core.errors import shorten
 from .algorithm import algorithm_of
+from .checks import counted
 from .convert import Conversion
 from .edited import KeptModules
 from .extract import Extraction
@@ -16,6 +17,7 @@ from .family import families
 from .merge import SVD, Merge, MergeSettings
 from .resize import Resize
 from .save import Saved
+from .strength import BakedStrength, StrengthSettings
 
 Report = dict[str, Any]
 
@@ -55,6 +57,30 @@ def extract_report(found: Extraction, conversion: Conversion, saved: Saved) -> R
             f"({shorten(found.vectors)}); switch differences on to store them"
         )
     return {**_common(conversion, saved), **_kept(found, "difference"), "notes": notes}
+
+
+def strength_report(baked: BakedStrength, settings: StrengthSettings, saved: Saved) -> Report:
+    """Of a LoRA at another strength."""
+    module, error = baked.conversion.proof.worst
+    where = f"; the largest is in {module}" if error else ""
+    text = settings.strength * settings.text_share
+    notes = [f"strength 1 is the source's {settings.strength:g}"
+             + (f", in text encoders {text:g}" if settings.text_share != 1 else "")]
+    if baked.dependent:
+        notes.append(
+            f"{counted(baked.dependent, 'layer')} became differences of this model's weights, so "
+            f"the file is for this model: {shorten(list(baked.dependent))}"
+        )
+    if baked.misread:
+        notes.append(
+            "These are as ComfyUI's LoRA loader shows them, which is not what was trained: "
+            f"{shorten(list(baked.misread))}. For that, convert the source first and choose again"
+        )
+    return {
+        **_common(baked.conversion, saved),
+        "proof": f"relative difference from the source at that strength at most {error:.1e}{where}",
+        "worst_error": error, "notes": notes,
+    }
 
 
 def _kept(found: KeptModules[Any], what: str) -> Report:

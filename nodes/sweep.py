@@ -13,10 +13,9 @@ import torch
 from comfy_api.latest import io
 from PIL import Image
 
+from .chosen import CONNECTED, chosen_inputs, chosen_lora, chosen_stamp
 from .inputs import LARGEST_SEED
-from .types import KILN_AXIS, KILN_LORA, KILN_SWEEP
-
-CONNECTED = "(the connected LoRA)"
+from .types import KILN_AXIS, KILN_SWEEP
 
 
 class KilnSweep(io.ComfyNode):
@@ -50,17 +49,7 @@ class KilnSweep(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, lora_name: str = CONNECTED, **_values: Any) -> str:
         """A LoRA file that changed under its name is swept anew."""
-        if lora_name == CONNECTED or not lora_name:
-            return "connected"
-        from ..core.errors import KilnError
-        from ..host.paths import resolve_lora
-
-        try:
-            stat = resolve_lora(lora_name).stat()
-        except (KilnError, OSError):
-            # Validation and execution tell the person; a connected LoRA needs no such file.
-            return f"{lora_name}|missing"
-        return f"{lora_name}|{stat.st_size}|{stat.st_mtime_ns}"
+        return chosen_stamp(lora_name)
 
     @classmethod
     def execute(
@@ -80,7 +69,7 @@ class KilnSweep(io.ComfyNode):
         from ..sweep.table import to_csv
 
         prefix = check_run_name(file_prefix)
-        path, name = _chosen_lora(lora, lora_name)
+        path, name = chosen_lora(lora, lora_name, "Sweep")
         base = CellSettings(**values)
         progress = ComfyProgress(cls.hidden.unique_id)
         plan = plan_sweep(base, [axis for axis in (axis_1, axis_2, axis_3) if axis])
@@ -111,17 +100,12 @@ class KilnSweep(io.ComfyNode):
 
 
 def _subject_inputs() -> list[io.Input]:
-    names = [CONNECTED, *folder_paths.get_filename_list("loras")]
+    lora_name, lora = chosen_inputs("The LoRA to look at")
     return [
         io.Model.Input("model", tooltip="The model without the LoRA."),
         io.Clip.Input("clip", tooltip="Encodes the prompts."),
         io.Vae.Input("vae", tooltip="Decodes the pictures."),
-        io.Combo.Input(
-            "lora_name",
-            options=names,
-            default=CONNECTED,
-            tooltip="The LoRA to look at; or connect one from training to the lora input.",
-        ),
+        lora_name,
         io.String.Input(
             "prompt",
             multiline=True,
@@ -131,9 +115,7 @@ def _subject_inputs() -> list[io.Input]:
         io.String.Input(
             "negative", multiline=True, default="", tooltip="What to keep out of the picture."
         ),
-        KILN_LORA.Input(
-            "lora", optional=True, tooltip="A LoRA straight from training; goes before lora_name."
-        ),
+        lora,
     ]
 
 
@@ -189,21 +171,6 @@ def _sampling_inputs() -> list[io.Input]:
             tooltip="Name of the folder below output/kiln/sweeps that the files go to.",
         ),
     ]
-
-
-def _chosen_lora(lora: Any, lora_name: str) -> tuple[Path, str]:
-    from ..core.errors import ConfigError
-    from ..host.paths import resolve_lora
-
-    if lora is not None:
-        return lora.path, lora.loader_name
-    if lora_name == CONNECTED:
-        raise ConfigError(
-            "The sweep has no LoRA",
-            expected="one at the lora input, or a name in lora_name",
-            remedy="Connect Train LoRA's lora output, or choose a file",
-        )
-    return resolve_lora(lora_name), lora_name
 
 
 def _texts(cls: Any) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 
 from ..ir import Layer
-from .oft import Oft
+from .oft import Oft, rotations_of
 
 
 class Boft(Oft):
@@ -28,6 +28,13 @@ class Boft(Oft):
                 f"butterfly of {outputs} outputs has"
             )
         return outputs, inputs
+
+    def stock_delta(self, layer: Layer, weight: torch.Tensor, strength: float) -> torch.Tensor:
+        """The loader takes each rotation that far from none, and the change once more so."""
+        rotations = rotations_of(layer)
+        identity = torch.eye(rotations.shape[-1], dtype=torch.float64)
+        partly = rotations * strength + identity * (1 - strength)
+        return self._change(layer, partly, weight) * strength
 
     def _turn(self, rotations: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         size = rotations.shape[-1]

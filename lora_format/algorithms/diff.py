@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -36,6 +37,11 @@ class Diff(Algorithm):
     def delta(self, layer: Layer, weight: torch.Tensor | None = None) -> torch.Tensor:
         tensor = layer.factors[self.factors[0]].to(torch.float64)
         return tensor.reshape(tensor.shape[0], -1)
+
+    def at_strength(self, layer: Layer, strength: float) -> Layer:
+        factors = {name: tensor.to(torch.float64) * strength
+                   for name, tensor in layer.factors.items()}
+        return replace(layer, factors=factors)
 
 
 ALGORITHM = Diff()

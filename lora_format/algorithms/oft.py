@@ -49,11 +49,22 @@ class Oft(Algorithm):
 
     def delta(self, layer: Layer, weight: torch.Tensor | None = None) -> torch.Tensor:
         assert weight is not None
-        turned = self._turn(_rotations(layer), weight.to(torch.float64).flatten(1))
+        return self._change(layer, rotations_of(layer), weight)
+
+    def _change(
+        self, layer: Layer, rotations: torch.Tensor, weight: torch.Tensor
+    ) -> torch.Tensor:
+        exact = weight.to(torch.float64).flatten(1)
+        turned = self._turn(rotations, exact)
         rescale = layer.factors.get("rescale")
         if rescale is not None:
             turned = turned * rescale.to(torch.float64).reshape(-1, 1)
-        return turned - weight.to(torch.float64).flatten(1)
+        return turned - exact
+
+    def stock_delta(self, layer: Layer, weight: torch.Tensor, strength: float) -> torch.Tensor:
+        """The loader multiplies by the strength twice, and passes over ``rescale``."""
+        factors = {"oft_blocks": layer.factors["oft_blocks"]}
+        return self.delta(replace(layer, factors=factors), weight) * strength**2
 
     def settled(self, layer: Layer, origin: Origin) -> Layer:
         """ComfyUI's trainer takes alpha for the limit itself, all others for a share of it."""
@@ -85,7 +96,8 @@ def _skew_norm(blocks: torch.Tensor) -> float:
     return float(torch.linalg.vector_norm(exact - exact.transpose(-1, -2)))
 
 
-def _rotations(layer: Layer) -> torch.Tensor:
+def rotations_of(layer: Layer) -> torch.Tensor:
+    """R for each block, in float64."""
     blocks = limit_blocks(layer.factors["oft_blocks"].to(torch.float64), layer.alpha or 0.0)
     skew = blocks - blocks.transpose(-1, -2)
     identity = torch.eye(blocks.shape[-1], dtype=torch.float64)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..axis import Axis, parse_numbers
+from ..axis import Axis
+from ..axis_values import RANGES, number_text, parse_numbers
 
 
 def parse(text: str) -> list[float]:
@@ -13,10 +14,10 @@ def parse(text: str) -> list[float]:
 AXIS = Axis(
     name="cfg",
     title="CFG",
-    doc="CFG scales to compare: a list such as 2, 4, 7, or a range such as 1..10/4 for four "
-    "values from 1 to 10. Higher follows the prompt more closely and burns sooner.",
+    doc="CFG scales to compare, such as 2, 4, 7. Higher follows the prompt more closely and burns "
+    f"sooner. {RANGES}",
     field="cfg",
     default="2, 4, 7",
     parse=parse,
-    label=lambda value: f"CFG {value:g}",
+    label=lambda value: f"CFG {number_text(value)}",
 )

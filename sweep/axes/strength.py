@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..axis import Axis, parse_numbers
+from ..axis import Axis
+from ..axis_values import RANGES, number_text, parse_numbers
 
 
 def parse(text: str) -> list[float]:
@@ -13,11 +14,11 @@ def parse(text: str) -> list[float]:
 AXIS = Axis(
     name="strength",
     title="Strength",
-    doc="LoRA strengths to compare: a list such as 0, 0.5, 1, or a range such as 0..1.6/9 for "
-    "nine values from 0 to 1.6. Strength 0, the model without the LoRA, is always added.",
+    doc="LoRA strengths to compare, such as 0, 0.5, 1; below 0 and above 1 too. Strength 0, the "
+    f"model without the LoRA, is always added. {RANGES}",
     field="strength",
     default="0, 0.4, 0.8, 1.2",
     parse=parse,
-    label=lambda value: f"strength {value:g}",
+    label=lambda value: f"strength {number_text(value)}",
     baseline=0.0,
 )

@@ -1,4 +1,4 @@
-"""``kiln.py merge``, ``resize`` and ``extract`` as a person calls them, without ComfyUI."""
+"""``kiln.py merge``, ``resize``, ``extract`` and ``bake`` as people call them, without ComfyUI."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lora_kiln.lora_format.ir import Layer
+from lora_kiln.lora_format.ir import Layer, Target
 from lora_kiln.lora_format.read import read
 from lora_kiln.tests.cli.conftest import ROOT, Done, Run
 from lora_kiln.tests.lora_format.small_loras import (
@@ -153,6 +153,43 @@ def test_extract(kiln: Run, tmp_path: Path, base: Path) -> None:
     assert (done.status, "do not differ" in done.err) == (2, True)
     done = kiln("extract", tmp_path / "nothing.safetensors", base)
     assert (done.status, "There is no file nothing" in done.err) == (2, True)
+
+
+def test_bake(kiln: Run, tmp_path: Path, base: Path) -> None:
+    layers = [Maker(SDXL, 1).lora(QUERY, 6), Maker(SDXL, 2).loha(FEED)]
+    file = written(tmp_path / "style.safetensors", SDXL, layers)
+    done = kiln("bake", file, "--strength", -0.8, "--base", base, "--json")
+    assert done.status == 0, done.err
+    report = report_of(done)
+    assert report["written"] == str(tmp_path / "style_at_-0.8.safetensors")
+    assert report["worst_error"] < 1e-6
+    wanted = changes_of(layers, SDXL.table, -0.8)
+    assert largest_error(changes(report["written"]), wanted) < 1e-6
+    again = kiln("bake", file, "--strength", -0.8, "--base", base, "--json")
+    assert report_of(again)["written"] == report["written"]
+    done = kiln("bake", file, file.with_name("style_at_-0.8.safetensors"), "--strength", 0.5,
+                "--base", base, "--out", tmp_path / "out")
+    assert done.status == 0, done.err
+    assert "note     strength 1 is the source's 0.5" in done.out
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "style_at_0.5.safetensors", "style_at_-0.8_at_0.5.safetensors",
+    }
+    done = kiln("bake", file, "--strength", 0, "--base", base)
+    assert (done.status, "does nothing" in done.err) == (1, True)
+    done = kiln("bake", file, "--strength", 1000, "--base", base)
+    assert (done.status, "strength is 1000" in done.err) == (2, True)
+
+
+def test_rotations_are_baked_with_a_checkpoint(kiln: Run, tmp_path: Path, base: Path) -> None:
+    outputs = SDXL.table["unet"].shapes[QUERY][0]
+    factors = {"oft_blocks": Maker(SDXL).random(outputs // 4, 4, 4) * 0.1}
+    layer = Layer(target=Target("unet", QUERY), algorithm="oft", factors=factors, alpha=0.0)
+    file = written(tmp_path / "turned.safetensors", SDXL, [layer])
+    done = kiln("bake", file, "--strength", 0.5, "--base", base, "--json")
+    assert done.status == 0, done.err
+    [made] = read(Path(report_of(done)["written"]), SDXL).lora.layers
+    assert made.algorithm == "diff"
+    assert "1 layer became differences" in report_of(done)["notes"][1]
 
 
 def test_as_a_script(python: Run) -> None:

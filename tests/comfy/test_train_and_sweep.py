@@ -60,7 +60,7 @@ def test_every_node_is_registered_with_tooltips_and_help(comfy_server: ComfyServ
         "KilnDemoModel", "KilnLoadImageFolder", "KilnImagesToDataset", "KilnTemplateCaptions",
         "KilnTrainLora", "KilnAxisStrength", "KilnAxisCfg", "KilnSweep",
         "KilnConvertLora", "KilnInspectLora", "KilnMergeLoras", "KilnResizeLora",
-        "KilnExtractLora", "KilnObjectiveSettings", "KilnAdapterSettings",
+        "KilnExtractLora", "KilnBakeStrength", "KilnObjectiveSettings", "KilnAdapterSettings",
     }
     docs = Path(__file__).resolve().parents[2] / "web" / "docs"
     for name, entry in ours.items():

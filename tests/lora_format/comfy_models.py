@@ -199,20 +199,22 @@ def apply(
     patches: Mapping[Any, Any],
     weights: Mapping[str, torch.Tensor],
     exact: torch.dtype = torch.float64,
+    strength: float = 1.0,
 ) -> dict[str, torch.Tensor]:
-    """Weights with patches at strength 1, as the model patcher computes them.
+    """Weights with patches, as the model patcher computes them.
 
     Args:
         patches: from :func:`load`.
         weights: by the model's own names; those that are patched must be there.
         exact: the dtype to compute in.
+        strength: of the loader.
     """
     grouped: dict[str, list[Any]] = {}
     for place, patch in patches.items():
         key, offset, function = place, None, None
         if not isinstance(place, str):
             key, offset, function = (*place, None)[:3]
-        grouped.setdefault(key, []).append((1.0, patch, 1.0, offset, function))
+        grouped.setdefault(key, []).append((strength, patch, 1.0, offset, function))
     return {
         key: comfy.lora.calculate_weight(
             found, weights[key].clone(), key, intermediate_dtype=exact
