@@ -1,5 +1,6 @@
 # Every target gets ready by itself; the first run takes minutes, later ones a fraction of a second.
 #   make demo [ARGS="--keep-server"]   make test   make test-full   make lint   make bench
+#   make test-full-size: SDXL and Z-Image at their real size, on random weights (17 GiB of memory)
 # PYTHON is any Python from 3.10 on. COMFYUI_PATH names a ComfyUI of yours to run in instead.
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ PYTEST = -m pytest -n $(WORKERS) --dist loadgroup
 # $(call ready,PURPOSE): the shell variable kiln_python is the interpreter to use.
 ready = kiln_python="$$($(PYTHON) devtools/setup_env.py --for $(1))"
 
-.PHONY: demo test test-slow test-full lint bench clean distclean python-is-new-enough
+.PHONY: demo test test-slow test-full test-full-size lint bench clean distclean python-is-new-enough
 
 demo: python-is-new-enough
 	@$(call ready,demo) && "$$kiln_python" demo/run.py $(ARGS)
@@ -21,13 +22,17 @@ test: python-is-new-enough
 	"$(CURDIR)"/.venv/*) $(MAKE) --no-print-directory lint ;; \
 	*) echo "Lint left out: it uses the project's own .venv. Run: make lint" ;; \
 	esac && \
-	"$$kiln_python" $(PYTEST) -m "not slow and not full" $(ARGS)
+	"$$kiln_python" $(PYTEST) -m "not slow and not full and not full_size" $(ARGS)
 
 test-slow: python-is-new-enough
-	@$(call ready,test) && "$$kiln_python" $(PYTEST) -m "slow and not full" $(ARGS)
+	@$(call ready,test) && "$$kiln_python" $(PYTEST) -m "slow and not full and not full_size" $(ARGS)
 
 test-full: python-is-new-enough
-	@$(call ready,test) && "$$kiln_python" $(PYTEST) $(ARGS)
+	@$(call ready,test) && "$$kiln_python" $(PYTEST) -m "not full_size" $(ARGS)
+
+# One process after the other: two whole models do not fit where one does.
+test-full-size: python-is-new-enough
+	@$(call ready,test) && "$$kiln_python" -m pytest -s -m full_size $(ARGS)
 
 lint: python-is-new-enough
 	@$(call ready,lint) && \

@@ -15,7 +15,9 @@ from .comfy_server import wanted_device
 _keep_alive: list[object] = []
 
 
-def import_comfy(base: Path | None = None, device: str | None = None) -> Path:
+def import_comfy(
+    base: Path | None = None, device: str | None = None, *, bf16_network: bool = False
+) -> Path:
     """Put ComfyUI on the path and set it up; returns its base directory.
 
     Needs an interpreter that has ComfyUI's requirements: ``locate_comfyui().python``. The custom
@@ -25,6 +27,7 @@ def import_comfy(base: Path | None = None, device: str | None = None) -> Path:
         base: directory for models, input and output; a temporary one by default.
         device: ``cpu``, ``accelerator`` or ``auto``; by default ``KILN_TEST_DEVICE``, else the
             accelerator where torch has one.
+        bf16_network: as ``--bf16-unet``: keep diffusion networks in bf16 on a CPU too.
 
     Raises:
         RuntimeError: something has imported ComfyUI already, without these settings.
@@ -52,6 +55,7 @@ def import_comfy(base: Path | None = None, device: str | None = None) -> Path:
     arguments = importlib.import_module("comfy.cli_args").args
     arguments.base_directory = str(base)
     arguments.cpu = device == "cpu" or (device == "auto" and not _torch_has_device())
+    arguments.bf16_unet = bf16_network
     importlib.import_module("folder_paths")
     return base
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -68,6 +70,18 @@ def test_a_measurement_leaves_no_gradient_and_no_trace(second: ModuleType) -> No
     denoiser = second.DiffusersDenoiser(unet)
     measured(second, denoiser, view_of(second, denoiser, 16))
     assert [name for name, module in unet.named_modules() if "forward" in module.__dict__] == []
+
+
+def test_what_was_counted_is_let_go() -> None:
+    """An operation that keeps its own output must not come to hold itself."""
+    meter = footprint._Meter()
+    with meter.counting():
+        output = torch.ones(4, requires_grad=True).exp()
+    kept = weakref.ref(output)
+    del output
+    gc.collect()
+    assert meter.total == 16
+    assert kept() is None
 
 
 @pytest.mark.parametrize(
