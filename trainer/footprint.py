@@ -26,7 +26,7 @@ LARGEST_SIDE = 48
 GRID = 4
 """Sides are multiples of this, which every network takes."""
 SLACK, WORKSPACE_BYTES = 1.5, 300e6
-"""Gradients and temporaries beside what is kept; Z-Image at its real size took 1.2 times the plan."""
+"""Gradients and temporaries beside what is kept; a real Z-Image took 1.2 times the plan of 1.25."""
 
 
 @dataclass(frozen=True)
