@@ -27,9 +27,8 @@ def auto_precision(device: torch.device) -> str:
 
 
 def _chip() -> str:
-    """``Apple M1 Max``; empty where torch does not say."""
-    name = getattr(torch.backends.mps, "get_name", None)
-    return str(name()) if name is not None and torch.backends.mps.is_available() else ""
+    """``Apple M1 Max``; empty where torch does not say: without MPS, or when it is old."""
+    return str(torch.backends.mps.get_name()) if hasattr(torch._C, "_mps_get_name") else ""
 
 
 def _multiplies(device: torch.device, dtype: torch.dtype) -> bool:
