@@ -139,6 +139,18 @@ def test_each_trains_with_no_setting_touched(
     assert all(entry["loss"] is not None for entry in outcome.result.metrics)
 
 
+@pytest.mark.parametrize("prediction", ["eps", "v", "edm", "flow"])
+def test_the_picture_without_a_model_is_of_the_prediction_that_is_set(
+    comfy: Path, prediction: str
+) -> None:
+    from lora_kiln.host.shares import _law_of_settings, shares_picture
+    from lora_kiln.trainer.objective_settings import ObjectiveSettings
+
+    settings = ObjectiveSettings(prediction=prediction)
+    assert _law_of_settings(settings).prediction == prediction
+    assert shares_picture(settings).shape == (480, 800, 3)
+
+
 def test_settings_override_what_a_file_fails_to_say(tiny: Any) -> None:
     from lora_kiln.core.errors import ConfigError
     from lora_kiln.host.sampling_law import law_of, with_chosen_sampling
