@@ -20,6 +20,10 @@ MIN_RESOLUTION_STEPS = 8
 """With fewer, hardly any shape but the square would be left."""
 
 
+FULL_RESOLUTION_PX = 768
+"""From here on a model is trained about as it was made."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class BucketSettings:
     """How pictures are brought to training sizes."""
@@ -141,7 +145,7 @@ def place(
 
 
 def _step_for(resolution_px: int) -> int:
-    if resolution_px >= 768:
+    if resolution_px >= FULL_RESOLUTION_PX:
         return 64
     return 32 if resolution_px >= 384 else 16
 

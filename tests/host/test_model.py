@@ -112,3 +112,17 @@ def test_a_quantised_layer_passes_gradients_on(name: str) -> None:
     upstream = torch.randn_like(result)
     (found,) = torch.autograd.grad(result, values, upstream)
     torch.testing.assert_close(found, upstream @ (small.float() * scale))
+
+
+@pytest.mark.parametrize(
+    ("name", "resolution", "step"),
+    [("sdxl", 1024, 64), ("z_image", 1024, 32), ("flux1", 768, 32), ("z_image", 512, 32),
+     ("sdxl", 512, 32), ("sdxl", 256, 16)],
+)
+def test_buckets_have_the_steps_of_the_family(
+    comfy: Path, name: str, resolution: int, step: int
+) -> None:
+    from lora_kiln.host.training import buckets_for
+    from lora_kiln.lora_format.family import families
+
+    assert buckets_for(families()[name], resolution).step == step
