@@ -109,7 +109,8 @@ def _worst_cell(dtype: Any, folder: Path) -> dict[str, float]:
     from lora_kiln.host.lora_factors import load_lora
     from lora_kiln.host.sweeping import relative_difference, rms_difference
     from lora_kiln.sweep.axis import AxisValues
-    from lora_kiln.sweep.cells import CellSettings, plan_sweep
+    from lora_kiln.sweep.cell_settings import CellSettings
+    from lora_kiln.sweep.cells import plan_sweep
 
     model, clip, _ = demo_model.load_demo_model()
     model.model.diffusion_model.to(dtype)

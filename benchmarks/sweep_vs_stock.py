@@ -56,7 +56,8 @@ def run_sweep(model: Any, clip: Any, vae: Any, path: Path) -> None:
     from lora_kiln.host.sweeping import SweepRunner
     from lora_kiln.host.vae import ComfyVae
     from lora_kiln.sweep.axis import AxisValues
-    from lora_kiln.sweep.cells import CellSettings, plan_sweep
+    from lora_kiln.sweep.cell_settings import CellSettings
+    from lora_kiln.sweep.cells import plan_sweep
 
     base = CellSettings(prompt=PROMPT, steps=STEPS, width_px=SIDE_PX, height_px=SIDE_PX)
     plan = plan_sweep(base, [AxisValues("strength", STRENGTHS), AxisValues("cfg", SCALES)])

@@ -14,7 +14,8 @@ import torch
 
 from ..core.attach import Attachment
 from ..sweep.beside import WeightedLora, attach_loras
-from ..sweep.cells import Cell, CellSettings
+from ..sweep.cell_settings import CellSettings
+from ..sweep.cells import Cell
 from . import cell_cfg
 from .cell_noise import BATCHABLE_SAMPLERS, attach_cell_noise
 from .lora_factors import LoadedLora

@@ -4,50 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import dataclass
 from io import BytesIO
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from PIL import Image, PngImagePlugin
 
 from ..core import atomic
 from ..sweep.cells import SweepPlan
-from ..sweep.grid import MISSING, draw_page
-from ..sweep.table import CellOutcome, rows_of, to_csv
+from ..sweep.grid import draw_page
+from ..sweep.result import StoredPictures, SweepResult
+from ..sweep.table import rows_of, to_csv
 from . import paths
 from .sweeping import SweepRunner
-
-
-@dataclass(frozen=True)
-class SweepResult:
-    """A finished sweep; travels as KILN_SWEEP.
-
-    Attributes:
-        plan: what was asked for.
-        pictures: by cell index; failed cells are missing.
-        outcomes: by cell index.
-        pages: grid pictures.
-        rows: the table.
-        notes: what the person should know.
-        folder: where everything was written.
-    """
-
-    plan: SweepPlan
-    pictures: dict[int, Image.Image]
-    outcomes: dict[int, CellOutcome]
-    pages: list[Image.Image]
-    rows: list[dict[str, Any]]
-    notes: tuple[str, ...]
-    folder: Path
-
-    def pictures_in_order(self) -> list[Image.Image]:
-        """One picture per cell, of one size; a grey one stands for a failed cell."""
-        size = next(iter(self.pictures.values())).size
-        grey = Image.new("RGB", size, MISSING)
-        pictures = [self.pictures.get(cell.index, grey) for cell in self.plan.cells]
-        return [p if p.size == size else p.resize(size) for p in pictures]
 
 
 def finish(
@@ -67,26 +36,27 @@ def finish(
         draw_page(plan, page, runner.pictures, errors, title)
         for page in range(len(plan.page_labels))
     ]
-    rows = rows_of(plan.cells, runner.outcomes)
+    rows = rows_of(plan.drawn, runner.outcomes)
     folder = next_folder(paths.runs_folder() / "sweeps", prefix)
+    page_files = []
     for number, page in enumerate(pages, start=1):
-        name = "grid.png" if number == 1 else f"grid_{number}.png"
-        atomic.write_bytes(folder / name, png_bytes(page, texts))
+        page_files.append(folder / ("grid.png" if number == 1 else f"grid_{number}.png"))
+        atomic.write_bytes(page_files[-1], png_bytes(page, texts))
     by_cell = {row["cell"]: row for row in rows}
+    files = {}
     for index, picture in runner.pictures.items():
         own = {**texts, "kiln_cell": json.dumps(by_cell[index])}
-        path = folder / "cells" / f"cell_{index:04d}.png"
-        atomic.write_bytes(path, png_bytes(picture, own))
+        files[index] = folder / "cells" / f"cell_{index:04d}.png"
+        atomic.write_bytes(files[index], png_bytes(picture, own))
     atomic.write_text(folder / "table.csv", to_csv(rows))
     atomic.write_json(folder / "table.json", {"notes": runner.notes, "rows": rows})
     return SweepResult(
         plan=plan,
-        pictures=runner.pictures,
-        outcomes=runner.outcomes,
-        pages=pages,
-        rows=rows,
+        pictures=StoredPictures(files),
+        rows=tuple(rows),
         notes=tuple(runner.notes),
         folder=folder,
+        pages=tuple(page_files),
     )
 
 

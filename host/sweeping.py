@@ -69,7 +69,7 @@ class SweepRunner:
         if self.sampler.why_patched() or self.mode == "exact":
             way, reason = "patched", self.sampler.why_patched() or "exact mode"
             self.notes.append(f"LoRA patched into the weights: {reason}")
-        self._draw(plan.cells, way, reason)
+        self._draw(plan.drawn, way, reason)
         self._refuse_if_nothing(plan)
         self._note_effects(plan)
 
@@ -235,17 +235,11 @@ class SweepRunner:
         return difference, PARITY_LIMIT, f"largest, limit {PARITY_LIMIT:g} in {name}"
 
     def _note_effects(self, plan: SweepPlan) -> None:
-        """How far each picture is from the one at strength 0 with otherwise equal settings."""
-        bases = {
-            cell.settings: cell.index
-            for cell in plan.cells
-            if cell.settings.strength == 0 and cell.index in self.pictures
-        }
-        for cell in plan.cells:
-            base = bases.get(replace(cell.settings, strength=0.0))
-            if base is not None and cell.index in self.pictures:
-                effect = picture_difference(self.pictures[cell.index], self.pictures[base])
-                self._replace(cell, effect=effect)
+        """How far each picture is from the one of the model alone, all else equal."""
+        for index, base in plan.bases().items():
+            if index in self.pictures and base in self.pictures:
+                effect = picture_difference(self.pictures[index], self.pictures[base])
+                self.outcomes[index] = replace(self.outcomes[index], effect=effect)
 
     def _replace(self, cell: Cell, **changes: Any) -> None:
         self.outcomes[cell.index] = replace(self.outcomes[cell.index], **changes)

@@ -36,14 +36,14 @@ def make_axis_node(axis: Axis) -> type[io.ComfyNode]:
             if values is None:
                 return True
             try:
-                axis.parse(values)
+                axis.parse(values, ())
             except ConfigError as error:
                 return str(error)
             return True
 
         @classmethod
         def execute(cls, values: str) -> io.NodeOutput:
-            return io.NodeOutput(AxisValues(axis.name, tuple(axis.parse(values))))
+            return io.NodeOutput((AxisValues(axis.name, tuple(axis.parse(values, ()))),))
 
     AxisNode.__name__ = AxisNode.__qualname__ = node_id
     AxisNode.__doc__ = axis.doc

@@ -13,6 +13,7 @@ import torch
 from comfy_api.latest import io
 from PIL import Image
 
+from ..sweep.grid import MISSING
 from .chosen import CONNECTED, chosen_inputs, chosen_lora, chosen_stamp
 from .inputs import LARGEST_SEED
 from .types import KILN_AXIS, KILN_SWEEP
@@ -65,14 +66,15 @@ class KilnSweep(io.ComfyNode):
         from ..host.sweep_files import finish
         from ..host.sweeping import SweepRunner
         from ..host.vae import ComfyVae
-        from ..sweep.cells import CellSettings, plan_sweep
+        from ..sweep.cell_settings import CellSettings
+        from ..sweep.cells import plan_sweep
         from ..sweep.table import to_csv
 
         prefix = check_run_name(file_prefix)
         path, name = chosen_lora(lora, lora_name, "Sweep")
         base = CellSettings(**values)
         progress = ComfyProgress(cls.hidden.unique_id)
-        plan = plan_sweep(base, [axis for axis in (axis_1, axis_2, axis_3) if axis])
+        plan = plan_sweep(base, [*(axis_1 or ()), *(axis_2 or ()), *(axis_3 or ())])
         runner = SweepRunner(
             sampler=CellSampler(model, clip, load_lora(path, model, clip)),
             vae=ComfyVae(vae, model),
@@ -91,8 +93,8 @@ class KilnSweep(io.ComfyNode):
         result = finish(runner, plan, title=title, prefix=prefix, texts=_texts(cls))
         progress.say("\n".join(result.notes))
         return io.NodeOutput(
-            _images(result.pages),
-            _images(result.pictures_in_order()),
+            _images([Image.open(page).convert("RGB") for page in result.pages]),
+            _images(_cell_pictures(result)),
             result,
             to_csv(result.rows),
             ui={"images": _shown(result), "kiln_sweep": [_summary(result)]},
@@ -192,19 +194,26 @@ def _images(pictures: list[Image.Image]) -> torch.Tensor:
     return images.div_(255)
 
 
+def _cell_pictures(result: Any) -> list[Image.Image]:
+    """One picture per cell, of one size; a grey one stands for a failed cell."""
+    size = next(iter(result.pictures.values())).size
+    grey = Image.new("RGB", size, MISSING)
+    pictures = [result.pictures.get(cell.index, grey) for cell in result.plan.cells]
+    return [p if p.size == size else p.resize(size) for p in pictures]
+
+
 def _shown(result: Any) -> list[dict[str, str]]:
     """The grid pages for the node's own picture area."""
     output = Path(folder_paths.get_output_directory())
     subfolder = str(result.folder.relative_to(output))
-    files = sorted(path.name for path in result.folder.glob("grid*.png"))
-    return [{"filename": file, "subfolder": subfolder, "type": "output"} for file in files]
+    return [{"filename": p.name, "subfolder": subfolder, "type": "output"} for p in result.pages]
 
 
 def _summary(result: Any) -> dict[str, Any]:
     return {
         "folder": str(result.folder.relative_to(folder_paths.get_output_directory())),
         "notes": list(result.notes),
-        "rows": result.rows,
+        "rows": list(result.rows),
     }
 
 

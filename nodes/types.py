@@ -15,6 +15,6 @@ KILN_OBJECTIVE = io.Custom("KILN_OBJECTIVE")
 KILN_ADAPTER = io.Custom("KILN_ADAPTER")
 """``trainer.adapter_settings.AdapterSettings``."""
 KILN_AXIS = io.Custom("KILN_AXIS")
-"""One axis of a sweep."""
+"""A tuple of ``sweep.axis.AxisValues``: one axis of a sweep, and those chained to it."""
 KILN_SWEEP = io.Custom("KILN_SWEEP")
-"""The cells of a sweep."""
+"""A ``sweep.result.SweepResult``."""

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..core.registry import declared_objects
+from .cell_settings import CellSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What an axis sets; an axis with several lets the person choose.
+
+    Attributes:
+        name: word to choose it by; empty where there is no choice.
+        doc: what it means, for the tooltip.
+        apply: settings, value -> settings with the value.
+        label: value -> label in the grid.
+    """
+
+    name: str = ""
+    doc: str = ""
+    apply: Callable[[CellSettings, Any], CellSettings]
+    label: Callable[[Any], str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,34 +35,61 @@ class Axis:
         name: short name; its node is ``KilnAxis<Name>``.
         title: what people call it.
         doc: tooltip and help.
-        field: the field of ``CellSettings`` that a value sets.
         default: text with which its node begins.
-        parse: text -> values; raises ``ConfigError``.
-        label: value -> label in the grid.
+        parse: text and the names that the host knows -> values; raises ``ConfigError``.
+        targets: what a value sets, the usual one first.
+        source: of which names the host's list is: ``loras``, ``samplers``, ``schedulers`` or
+            nothing.
+        takes_run: whether a training run can be connected whose checkpoints are the names.
+        multiline: whether its text is of several lines.
         baseline: value that must always be there to compare with, or None.
+        late: applied after the others, since it changes what they set.
     """
 
     name: str
     title: str
     doc: str
-    field: str
     default: str
-    parse: Callable[[str], list[Any]]
-    label: Callable[[Any], str]
+    parse: Callable[[str, Sequence[str]], list[Any]]
+    targets: tuple[Target, ...]
+    source: str = ""
+    takes_run: bool = False
+    multiline: bool = False
     baseline: Any = None
+    late: bool = False
+
+    def target(self, name: str = "") -> Target:
+        """The target of this name, or the usual one."""
+        return next((own for own in self.targets if own.name == name), self.targets[0])
 
 
 @dataclass(frozen=True)
 class AxisValues:
-    """An axis with its chosen values; what a KILN_AXIS socket carries."""
+    """An axis with its chosen values; a KILN_AXIS socket carries a tuple of them.
+
+    Attributes:
+        axis_name: of the axis.
+        values: what it varies over, in the person's order.
+        target_name: what the values set; empty for the usual.
+    """
 
     axis_name: str
     values: tuple[Any, ...]
+    target_name: str = ""
 
     @property
     def axis(self) -> Axis:
         """The axis itself."""
         return axes()[self.axis_name]
+
+    @property
+    def target(self) -> Target:
+        """What the values set."""
+        return self.axis.target(self.target_name)
+
+    def labels(self) -> tuple[str, ...]:
+        """One label per value."""
+        return tuple(self.target.label(value) for value in self.values)
 
 
 def axes() -> dict[str, Axis]:

@@ -5,51 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
+from typing import Any
 
 from ..core.errors import ConfigError
-from .axis import Axis, AxisValues, axes
+from .axis import AxisValues, axes
+from .cell_settings import CellSettings
 
 MOST_CELLS = 4096
-
-
-@dataclass(frozen=True, kw_only=True)
-class CellSettings:
-    """Everything that decides one picture, besides the model.
-
-    Attributes:
-        strength: of the LoRA.
-        cfg: classifier-free guidance scale.
-        seed: of the noise.
-        steps: sampling steps.
-        sampler: ComfyUI's sampler name.
-        scheduler: ComfyUI's scheduler name.
-        prompt: positive prompt.
-        negative: negative prompt.
-        width_px: multiple of 8.
-        height_px: multiple of 8.
-    """
-
-    strength: float = 1.0
-    cfg: float = 5.0
-    seed: int = 0
-    steps: int = 20
-    sampler: str = "euler"
-    scheduler: str = "normal"
-    prompt: str = ""
-    negative: str = ""
-    width_px: int = 1024
-    height_px: int = 1024
+OFF_GRID = -1
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One place in the grid: ``settings`` at (page, row, column)."""
+    """One place in the grid: ``settings`` at (page, row, column).
+
+    Attributes:
+        index: its number, page by page, row by row.
+        values: the value of each of the plan's axes.
+    """
 
     index: int
     page: int
     row: int
     column: int
     settings: CellSettings
+    values: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,25 +41,41 @@ class SweepPlan:
         row_labels: one per row.
         column_labels: one per column.
         page_labels: one per page; a single empty one for two axes or fewer.
+        axes: rows, columns, then what the pages go through, the last one fastest.
+        hidden: pictures of the model alone that the grid does not show, drawn to compare with;
+            their page is ``OFF_GRID``.
     """
 
     cells: tuple[Cell, ...]
     row_labels: tuple[str, ...]
     column_labels: tuple[str, ...]
     page_labels: tuple[str, ...]
+    axes: tuple[AxisValues, ...] = ()
+    hidden: tuple[Cell, ...] = ()
+
+    @property
+    def drawn(self) -> tuple[Cell, ...]:
+        """All cells, hidden ones last."""
+        return self.cells + self.hidden
+
+    def bases(self) -> dict[int, int]:
+        """For each cell the one that shows the model alone with otherwise equal settings."""
+        alone = {c.settings.canonical(): c.index for c in self.drawn if not c.settings.has_lora}
+        partners = {c.index: alone.get(c.settings.without_lora()) for c in self.drawn}
+        return {index: base for index, base in partners.items() if base is not None}
 
 
 def plan_sweep(base: CellSettings, chosen: Sequence[AxisValues]) -> SweepPlan:
     """Multiply the axes out: the first gives rows, the second columns, the rest pages.
 
-    The strength axis is added when it is missing, and always contains 0: what the LoRA does can
-    only be seen beside what the model does without it.
+    A strength axis is added where no axis shows the model without the LoRA, and always contains 0.
+    Where strengths vary on the model or the text encoders alone, that picture is a hidden cell.
 
     Raises:
         ConfigError: the same axis twice, or too many pictures.
     """
     _refuse_twice(chosen)
-    complete = [_with_baseline(values) for values in _with_strength(base, chosen)]
+    complete = [_with_baseline(values) for values in _with_comparison(base, chosen)]
     while len(complete) < 2:
         complete.append(AxisValues("cfg", (base.cfg,)))
     rows, columns, pages = complete[0], complete[1], complete[2:]
@@ -93,16 +89,29 @@ def plan_sweep(base: CellSettings, chosen: Sequence[AxisValues]) -> SweepPlan:
         )
     cells: list[Cell] = []
     for page, combination in enumerate(combinations):
-        paged = _apply(base, pages, combination)
         for row, row_value in enumerate(rows.values):
             for column, column_value in enumerate(columns.values):
-                settings = _apply(paged, (rows, columns), (row_value, column_value))
-                cells.append(Cell(len(cells), page, row, column, settings))
+                own = (row_value, column_value, *combination)
+                settings = _apply(base, complete, own)
+                cells.append(Cell(len(cells), page, row, column, settings, own))
     return SweepPlan(
         cells=tuple(cells),
-        row_labels=_labels(rows),
-        column_labels=_labels(columns),
+        row_labels=rows.labels(),
+        column_labels=columns.labels(),
         page_labels=tuple(_page_label(pages, combination) for combination in combinations),
+        axes=tuple(complete),
+        hidden=_hidden_bases(cells),
+    )
+
+
+def _hidden_bases(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    """What the LoRA does can only be seen beside what the model does without it."""
+    shown = {cell.settings.canonical() for cell in cells}
+    wanted = dict.fromkeys(cell.settings.without_lora() for cell in cells)
+    missing = [settings for settings in wanted if settings not in shown]
+    return tuple(
+        Cell(len(cells) + number, OFF_GRID, OFF_GRID, OFF_GRID, settings)
+        for number, settings in enumerate(missing)
     )
 
 
@@ -151,8 +160,9 @@ def _refuse_twice(chosen: Sequence[AxisValues]) -> None:
             )
 
 
-def _with_strength(base: CellSettings, chosen: Sequence[AxisValues]) -> list[AxisValues]:
-    if any(values.axis_name == "strength" for values in chosen):
+def _with_comparison(base: CellSettings, chosen: Sequence[AxisValues]) -> list[AxisValues]:
+    """Add strengths where nothing that is chosen shows the model without the LoRA."""
+    if any(values.axis.baseline is not None for values in chosen):
         return list(chosen)
     # The base value 0 alone has nothing beside it; then there is one column, the model itself.
     strengths = AxisValues("strength", tuple(dict.fromkeys((0.0, base.strength))))
@@ -163,20 +173,18 @@ def _with_baseline(values: AxisValues) -> AxisValues:
     baseline = values.axis.baseline
     if baseline is None or baseline in values.values:
         return values
-    return AxisValues(values.axis_name, (baseline, *values.values))
+    return AxisValues(values.axis_name, (baseline, *values.values), values.target_name)
 
 
 def _apply(
-    settings: CellSettings, chosen: Sequence[AxisValues], values: Sequence[object]
+    settings: CellSettings, chosen: Sequence[AxisValues], values: Sequence[Any]
 ) -> CellSettings:
-    changes = {a.axis.field: value for a, value in zip(chosen, values, strict=True)}
-    return replace(settings, **changes)  # type: ignore[arg-type]
+    """All values set, those last that change what others set."""
+    pairs = sorted(zip(chosen, values, strict=True), key=lambda pair: pair[0].axis.late)
+    for axis_values, value in pairs:
+        settings = axis_values.target.apply(settings, value)
+    return settings
 
 
-def _labels(values: AxisValues) -> tuple[str, ...]:
-    axis: Axis = values.axis
-    return tuple(axis.label(value) for value in values.values)
-
-
-def _page_label(pages: Sequence[AxisValues], combination: Sequence[object]) -> str:
-    return ", ".join(a.axis.label(v) for a, v in zip(pages, combination, strict=True))
+def _page_label(pages: Sequence[AxisValues], combination: Sequence[Any]) -> str:
+    return ", ".join(a.target.label(v) for a, v in zip(pages, combination, strict=True))

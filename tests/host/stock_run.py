@@ -10,7 +10,8 @@ import comfy.model_patcher
 import comfy.sd
 import torch
 
-from lora_kiln.sweep.cells import Cell, CellSettings
+from lora_kiln.sweep.cell_settings import CellSettings
+from lora_kiln.sweep.cells import Cell
 
 PROMPT, NEGATIVE = "a (red:1.2) star over the sea", "blue"
 

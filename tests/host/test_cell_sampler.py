@@ -42,7 +42,8 @@ def lora_file(lora_tensors: dict[str, torch.Tensor], tmp_path: Path) -> Path:
 
 
 def make_cells(sampler: str, settings: Sequence[tuple[float, float, int]] = MIXED) -> list[Any]:
-    from lora_kiln.sweep.cells import Cell, CellSettings
+    from lora_kiln.sweep.cell_settings import CellSettings
+    from lora_kiln.sweep.cells import Cell
 
     return [
         Cell(

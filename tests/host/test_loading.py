@@ -48,7 +48,8 @@ def test_beside_equals_the_stock_loader(train: Train, demo: Any) -> None:
     from lora_kiln.host.lora_factors import load_lora
     from lora_kiln.host.sweeping import relative_difference
     from lora_kiln.host.text import encode_prompt
-    from lora_kiln.sweep.cells import Cell, CellSettings
+    from lora_kiln.sweep.cell_settings import CellSettings
+    from lora_kiln.sweep.cells import Cell
 
     path = train(steps=4, learning_rate=5e-3, checkpoint_every=0).result.lora.path
     settings = CellSettings(

@@ -13,7 +13,8 @@ from PIL import Image
 
 from lora_kiln.core.errors import HostError
 from lora_kiln.sweep.axis import AxisValues
-from lora_kiln.sweep.cells import Cell, CellSettings, SweepPlan, plan_sweep
+from lora_kiln.sweep.cell_settings import CellSettings
+from lora_kiln.sweep.cells import Cell, SweepPlan, plan_sweep
 
 PLAN_AXES = [AxisValues("strength", (0.0, 0.5, 1.0)), AxisValues("cfg", (1.0, 2.0, 3.0, 4.0))]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,11 +12,11 @@ from PIL import Image
 
 from lora_kiln.core.errors import ConfigError
 from lora_kiln.sweep import axis
-from lora_kiln.sweep.axis import Axis, AxisValues
+from lora_kiln.sweep.axis import Axis, AxisValues, Target
+from lora_kiln.sweep.cell_settings import CellSettings
 from lora_kiln.sweep.cells import (
     MOST_CELLS,
     Cell,
-    CellSettings,
     SweepPlan,
     batches_of,
     plan_sweep,
@@ -83,9 +84,12 @@ def test_too_many_cells_are_refused() -> None:
 
 def test_more_than_two_axes_make_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """With an axis that a later file may bring."""
+    target = Target(
+        apply=lambda own, value: replace(own, seed=value), label=lambda value: f"seed {value}"
+    )
     seed = Axis(
-        name="seed", title="Seed", doc="", field="seed", default="1", parse=lambda text: [],
-        label=lambda value: f"seed {value}",
+        name="seed", title="Seed", doc="", default="1", parse=lambda text, known: [],
+        targets=(target,),
     )
     known = {**axis.axes(), "seed": seed}
     monkeypatch.setattr(axis, "axes", lambda: known)

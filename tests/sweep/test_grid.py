@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw
 
 from lora_kiln.sweep import grid
 from lora_kiln.sweep.axis import AxisValues
-from lora_kiln.sweep.cells import CellSettings, SweepPlan, plan_sweep
+from lora_kiln.sweep.cell_settings import CellSettings
+from lora_kiln.sweep.cells import SweepPlan, plan_sweep
 
 STRENGTHS, SCALES = (0.0, 0.5, 1.0), (2.0, 7.0)
 

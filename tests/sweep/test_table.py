@@ -7,7 +7,8 @@ import io
 import json
 
 from lora_kiln.sweep.axis import AxisValues
-from lora_kiln.sweep.cells import CellSettings, plan_sweep
+from lora_kiln.sweep.cell_settings import CellSettings
+from lora_kiln.sweep.cells import plan_sweep
 from lora_kiln.sweep.table import CellOutcome, rows_of, to_csv
 
 PROMPT = 'a "star", red;\nsecond line, ünïcode'
