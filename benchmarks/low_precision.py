@@ -64,7 +64,7 @@ def _outputs(dtype: Any, strength: float, folder: Path, *, beside: bool) -> Any:
     from lora_kiln.core.attach import Attachment
     from lora_kiln.host import demo_model
     from lora_kiln.host.lora_factors import load_lora
-    from lora_kiln.sweep.beside import WeightedLora, attach_loras
+    from lora_kiln.sweep.beside import CellLora, attach_loras
 
     model, clip, _ = demo_model.load_demo_model()
     model.model.diffusion_model.to(dtype)
@@ -78,8 +78,7 @@ def _outputs(dtype: Any, strength: float, folder: Path, *, beside: bool) -> Any:
     with Attachment() as attachment:
         if beside:
             modules = dict(model.model.diffusion_model.named_modules())
-            weighted = WeightedLora(lora.factors, torch.tensor([strength]))
-            attach_loras(attachment, modules, [weighted])
+            attach_loras(attachment, modules, [lora.factors], [CellLora(0, strength)])
         elif strength:
             tensors = comfy.utils.load_torch_file(str(path), safe_load=True)
             model, _ = comfy.sd.load_lora_for_models(model, None, tensors, strength, 0.0)
@@ -106,8 +105,8 @@ def parity() -> dict[str, Any]:
 def _worst_cell(dtype: Any, folder: Path) -> dict[str, float]:
     from lora_kiln.host import demo_model
     from lora_kiln.host.cell_sampler import CellSampler
-    from lora_kiln.host.lora_factors import load_lora
-    from lora_kiln.host.sweeping import relative_difference, rms_difference
+    from lora_kiln.host.lora_shelf import LoraShelf
+    from lora_kiln.host.parity import relative_difference, rms_difference
     from lora_kiln.sweep.axis import AxisValues
     from lora_kiln.sweep.cell_settings import CellSettings
     from lora_kiln.sweep.cells import plan_sweep
@@ -121,7 +120,8 @@ def _worst_cell(dtype: Any, folder: Path) -> dict[str, float]:
     )
     axes = [AxisValues("strength", (0.0, 0.4, 1.0, 1.6)), AxisValues("cfg", (1.5, 4.0))]
     cells = plan_sweep(base, axes).cells
-    sampler = CellSampler(model, clip, load_lora(random_lora(model, folder), model, clip))
+    shelf = LoraShelf(model, clip, {"": random_lora(model, folder)})
+    sampler = CellSampler(model, clip, shelf)
     batch = sampler.draw_beside(cells, lambda step: None)
     stock = [sampler.draw_patched([cell], lambda step: None)[0] for cell in cells]
     pairs = list(zip(batch, stock, strict=True))

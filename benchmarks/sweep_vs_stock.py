@@ -49,26 +49,21 @@ def random_lora(model: Any, folder: Path) -> Path:
 
 
 def run_sweep(model: Any, clip: Any, vae: Any, path: Path) -> None:
-    """The grid by LoRA Kiln."""
-    from lora_kiln.host.cell_sampler import CellSampler
-    from lora_kiln.host.lora_factors import load_lora
+    """The grid by LoRA Kiln, nothing of it stored before."""
     from lora_kiln.host.progress import ComfyProgress
-    from lora_kiln.host.sweeping import SweepRunner
-    from lora_kiln.host.vae import ComfyVae
+    from lora_kiln.host.sweep_engine import make_runner
     from lora_kiln.sweep.axis import AxisValues
     from lora_kiln.sweep.cell_settings import CellSettings
     from lora_kiln.sweep.cells import plan_sweep
 
     base = CellSettings(prompt=PROMPT, steps=STEPS, width_px=SIDE_PX, height_px=SIDE_PX)
     plan = plan_sweep(base, [AxisValues("strength", STRENGTHS), AxisValues("cfg", SCALES)])
-    runner = SweepRunner(
-        sampler=CellSampler(model, clip, load_lora(path, model, clip)),
-        vae=ComfyVae(vae, model),
-        progress=ComfyProgress(None),
-        mode="auto",
-    )
-    runner.run(plan)
-    assert len(runner.pictures) == len(plan.cells)
+    with tempfile.TemporaryDirectory() as cache:
+        runner = make_runner(
+            model, clip, vae, {"": path}, ComfyProgress(None), cache=Path(cache)
+        )
+        runner.run(plan)
+        assert len(runner.pictures) == len(plan.cells)
 
 
 def run_stock(model: Any, clip: Any, vae: Any, path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TypeAlias
 
 import comfy.model_management
 import comfy.model_patcher
@@ -13,37 +14,61 @@ import comfy.sd
 import torch
 
 from ..core.attach import Attachment
-from ..sweep.beside import WeightedLora, attach_loras
+from ..lora_format.family import Family
+from ..sweep.beside import CellLora, attach_loras
+from ..sweep.block_mask import read_mask
 from ..sweep.cell_settings import CellSettings
 from ..sweep.cells import Cell
 from . import cell_cfg
+from .block_patches import patch_blocks
 from .cell_noise import BATCHABLE_SAMPLERS, attach_cell_noise
-from .lora_factors import LoadedLora
-from .text import encode_prompt
+from .cell_texts import PromptBook, TextKey
+from .lora_shelf import LoraShelf
+from .model import family_of
 
 OnStep = Callable[[int], None]
-Patched = tuple[comfy.model_patcher.ModelPatcher, comfy.sd.CLIP]
+Patcher: TypeAlias = comfy.model_patcher.ModelPatcher
 
 MOST_IN_BATCH = 32
 MEMORY_MARGIN = 1.5
-"""Factors and weights per cell come on top of the host's own estimate of a sampling step."""
+"""Activations of the LoRAs come on top of the host's own estimate of a sampling step."""
 
 
-@dataclass
 class CellSampler:
     """Draws latents of cells.
 
-    Attributes:
-        model: the MODEL without the LoRA.
+    Args:
+        model: the MODEL without a LoRA.
         clip: its text encoders.
-        lora: the LoRA under test.
+        shelf: the LoRAs under test, by the names that cells give.
     """
 
-    model: comfy.model_patcher.ModelPatcher
-    clip: comfy.sd.CLIP
-    lora: LoadedLora
-    _texts: dict[tuple[str, float], Any] = field(default_factory=dict)
-    _last_patched: tuple[float, Patched] | None = None
+    def __init__(self, model: Patcher, clip: comfy.sd.CLIP, shelf: LoraShelf) -> None:
+        self.model, self.clip, self.shelf = model, clip, shelf
+        self._texts = PromptBook(self._clip_for)
+        self._last_model: tuple[Hashable, Patcher] | None = None
+        self._last_clip: tuple[TextKey, comfy.sd.CLIP] | None = None
+
+    def settled(self, settings: CellSettings) -> CellSettings:
+        """The same for all settings that give one picture with these LoRAs."""
+        if settings.has_lora and not self.shelf.facts(settings.lora).touches_text:
+            settings = replace(settings, clip_strength=None)
+        if settings.blocks and read_mask(settings.blocks).is_everywhere:
+            settings = replace(settings, blocks="")
+        return settings.canonical()
+
+    def check_blocks(self, settings: CellSettings) -> None:
+        """Refuse blocks that the model does not have.
+
+        Raises:
+            ConfigError: naming those that it has.
+            HostError: its blocks have no names.
+        """
+        if settings.blocks:
+            network = self.model.model.diffusion_model
+            read_mask(settings.blocks).check(
+                dict.fromkeys(self._block_of(path) for path, _ in network.named_modules())
+            )
 
     def why_alone(self, settings: CellSettings) -> str:
         """Why cells like this one are sampled one by one; empty when they need not be."""
@@ -55,62 +80,122 @@ class CellSampler:
             return "the CLIP carries hooks"
         return cell_cfg.obstacle_to_batching(self.model)
 
-    def why_patched(self) -> str:
-        """Why the LoRA is patched into the weights; empty when it can stand beside them."""
-        return self.lora.obstacle
+    def why_patched(self, settings: CellSettings) -> str:
+        """Why its LoRA is patched into the weights; empty when it can stand beside them."""
+        return self.shelf.facts(settings.lora).obstacle if settings.has_lora else ""
 
-    def shares_strength(self) -> bool:
-        """Whether cells of different strength can share a batch."""
-        return not self.lora.obstacle and not self.lora.touches_text
+    def alike(self, settings: CellSettings, way: str) -> Hashable:
+        """Equal for cells that can share a batch when drawn in this way."""
+        patched = self._patch_key(settings) if way == "patched" else None
+        return (
+            patched, settings.steps, settings.sampler, settings.scheduler, settings.width_px,
+            settings.height_px,
+            # At scale 1 the host leaves the negative prompt out, which is half of the work.
+            settings.cfg == 1.0,
+            self._texts.shape(self._text_key(settings.prompt, settings)),
+            self._texts.shape(self._text_key(settings.negative, settings)),
+        )  # fmt: skip
 
     def batch_limit(self, settings: CellSettings) -> int:
         """How many cells of this size to try at once; running out of memory halves it later."""
         budget = _memory_budget(self.model)
         one = self._empty_latent(settings).shape
+        # Positive and negative prompt go through together.
+        passes = 1 if settings.cfg == 1.0 else 2
         for count in range(MOST_IN_BATCH, 1, -1):
-            # Positive and negative prompt go through together.
-            if self.model.memory_required([2 * count, *one[1:]]) * MEMORY_MARGIN < budget:
+            needed = self.model.memory_required([passes * count, *one[1:]])
+            if needed * MEMORY_MARGIN + self._factor_bytes() < budget:
                 return count
         return 1
 
     def draw_beside(self, cells: Sequence[Cell], on_step: OnStep) -> torch.Tensor:
-        """Cells of one batch, LoRA beside the weights; (N, C, h, w) in the VAE's scale."""
+        """Cells of one batch, LoRAs beside the weights; (N, C, h, w) in the VAE's scale."""
         model = self.model.clone()
         # Loaded before anything is attached: the host takes off what another clone had put on.
         comfy.model_management.load_models_gpu([model])
-        strengths = torch.tensor([cell.settings.strength for cell in cells])
+        names = list(dict.fromkeys(c.settings.lora for c in cells if c.settings.strength != 0))
         with Attachment() as attachment:
             modules = dict(model.model.diffusion_model.named_modules())
-            lora = WeightedLora(self.lora.factors, strengths)
-            attach_loras(attachment, modules, [lora])
+            factors = [self.shelf.loaded(name).factors for name in names]
+            each = [self._cell_lora(cell.settings, names) for cell in cells]
+            attach_loras(attachment, modules, factors, each)
             return self._sample(model, cells, attachment, on_step)
 
     def draw_patched(self, cells: Sequence[Cell], on_step: OnStep) -> torch.Tensor:
-        """Cells of one strength, the LoRA patched in by the stock code."""
-        model, _ = self._patched(cells[0].settings.strength)
+        """Cells of one LoRA and strength, patched in by the stock code."""
+        model = self._patched_model(cells[0].settings)
         with Attachment() as attachment:
             return self._sample(model.clone(), cells, attachment, on_step)
 
-    def _patched(self, strength: float) -> Patched:
-        """MODEL and CLIP as the stock Load LoRA node hands them out, its shortcut at 0 included.
+    def _factor_bytes(self) -> int:
+        return max((self.shelf.facts(name).size_bytes for name in self.shelf.names), default=0)
 
-        Cells come ordered by strength, so the last one is all that needs to be kept.
+    def _cell_lora(self, settings: CellSettings, names: Sequence[str]) -> CellLora:
+        if settings.strength == 0:
+            return CellLora(None)
+        part = None
+        if settings.blocks:
+            mask = read_mask(settings.blocks)
+
+            def part(path: str) -> float:
+                return mask.factor(self._block_of(path))
+
+        return CellLora(names.index(settings.lora), settings.strength, part)
+
+    @cached_property
+    def _family(self) -> Family:
+        return family_of(self.model)
+
+    def _block_of(self, path: str) -> str:
+        return self._family.training.block_of(path)
+
+    def _patch_key(self, settings: CellSettings) -> Hashable:
+        if settings.strength == 0:
+            return None
+        return settings.lora, settings.strength, settings.blocks
+
+    def _patched_model(self, settings: CellSettings) -> Patcher:
+        """The MODEL as the stock Load LoRA node hands it out, its shortcut at 0 included.
+
+        Cells come ordered by LoRA and strength, so the last one is all that needs to be kept.
         """
-        if strength == 0:
-            return self.model, self.clip
-        if self._last_patched is None or self._last_patched[0] != strength:
-            patched = comfy.sd.load_lora_for_models(
-                self.model, self.clip, dict(self.lora.tensors), strength, strength
-            )
-            self._last_patched = (strength, patched)
-        return self._last_patched[1]
+        key = self._patch_key(settings)
+        if key is None:
+            return self.model
+        if self._last_model is None or self._last_model[0] != key:
+            tensors = dict(self.shelf.loaded(settings.lora).tensors)
+            if settings.blocks:
+                mask = read_mask(settings.blocks)
+                patched = patch_blocks(
+                    self.model, tensors, settings.strength,
+                    lambda path: mask.factor(self._block_of(path)),
+                )
+            else:
+                patched, _ = comfy.sd.load_lora_for_models(
+                    self.model, None, tensors, settings.strength, 0
+                )
+            self._last_model = (key, patched)
+        return self._last_model[1]
+
+    def _clip_for(self, key: TextKey) -> comfy.sd.CLIP:
+        """The CLIP as the stock Load LoRA node hands it out."""
+        if not key.lora:
+            return self.clip
+        own = key._replace(prompt="")
+        if self._last_clip is None or self._last_clip[0] != own:
+            tensors = dict(self.shelf.loaded(key.lora).tensors)
+            _, clip = comfy.sd.load_lora_for_models(None, self.clip, tensors, 0, key.strength)
+            self._last_clip = (own, clip)
+        return self._last_clip[1]
+
+    def _text_key(self, prompt: str, settings: CellSettings) -> TextKey:
+        strength = settings.text_strength
+        if strength == 0 or not self.shelf.facts(settings.lora).touches_text:
+            return TextKey(prompt)
+        return TextKey(prompt, settings.lora, strength)
 
     def _sample(
-        self,
-        model: comfy.model_patcher.ModelPatcher,
-        cells: Sequence[Cell],
-        attachment: Attachment,
-        on_step: OnStep,
+        self, model: Patcher, cells: Sequence[Cell], attachment: Attachment, on_step: OnStep
     ) -> torch.Tensor:
         settings = cells[0].settings
         seeds = [cell.settings.seed for cell in cells]
@@ -119,6 +204,8 @@ class CellSampler:
         cfg = cell_cfg.install(model, [cell.settings.cfg for cell in cells])
         empty = self._empty_latent(settings)
         noise = torch.cat([comfy.sample.prepare_noise(empty, seed) for seed in seeds])
+        positive = [self._text_key(c.settings.prompt, c.settings) for c in cells]
+        negative = [self._text_key(c.settings.negative, c.settings) for c in cells]
         latents: torch.Tensor = comfy.sample.sample(
             model,
             noise,
@@ -126,8 +213,8 @@ class CellSampler:
             cfg,
             settings.sampler,
             settings.scheduler,
-            self._text(settings.prompt, settings.strength),
-            self._text(settings.negative, settings.strength),
+            self._texts.stacked(positive),
+            self._texts.stacked(negative),
             empty.repeat(len(cells), *(1,) * (empty.ndim - 1)),
             callback=lambda step, *_: on_step(step),
             disable_pbar=True,
@@ -143,14 +230,6 @@ class CellSampler:
         empty = torch.zeros(1, latent_format.latent_channels, *shape)
         fixed: torch.Tensor = comfy.sample.fix_empty_latent_channels(self.model, empty)
         return fixed
-
-    def _text(self, prompt: str, strength: float) -> Any:
-        """CONDITIONING, encoded once per prompt and text-encoder strength."""
-        own = strength if self.lora.touches_text else 0.0
-        key = (prompt, own)
-        if key not in self._texts:
-            self._texts[key] = encode_prompt(self._patched(own)[1], prompt)
-        return self._texts[key]
 
 
 def _memory_budget(model: comfy.model_patcher.ModelPatcher) -> float:

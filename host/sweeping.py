@@ -1,36 +1,36 @@
-"""Runs a sweep: batches, what to do when one fails, the parity check and the scores."""
+"""Runs a sweep: what is there already, the batches, the parity check, and what is to be known."""
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from pathlib import Path
 
-import numpy as np
-import torch
 from PIL import Image
 
 from ..core.errors import HostError
-from ..core.memory import is_out_of_memory, release_memory
 from ..core.protocols import Progress
-from ..sweep.cells import Cell, SweepPlan, batches_of
+from ..sweep.batches import batches_of
+from ..sweep.cells import SweepPlan
+from ..sweep.estimate import Estimate, time_text
+from ..sweep.live_sheet import LiveSheet
+from ..sweep.result import StoredPictures
 from ..sweep.table import CellOutcome
 from .cell_sampler import CellSampler
-from .identity import compute_dtype_of
-from .preview import to_picture
+from .cell_store import CellStore
+from .sweep_check import check, job_to_check
+from .sweep_drawing import BatchDrawer, Failure, Piece
+from .sweep_effects import effects
+from .sweep_jobs import Job, jobs_of, stored_cell
+from .sweep_pace import PaceMemory
 from .vae import ComfyVae
 
-MODES = ("auto", "batched", "exact")
-PARITY_LIMIT = 1e-4
-"""Largest difference to the stock loader, as a share of the latent's range, that auto accepts."""
-HALF_PRECISION_LIMITS = {torch.bfloat16: 2e-2, torch.float16: 5e-3}
-"""The same, root mean square, where the stock loader merges the LoRA into the weight and rounds.
-
-That costs a bf16 weight more of a weak LoRA's effect than the LoRA beside it loses (see
-``benchmarks/low_precision.py``): a difference here is as much stock's as ours.
-"""
+MODES = ("auto", "batched", "exact", "estimate")
+BATCHES_WORTH_A_TRIAL = 3
+TRIAL_SAMPLER = "euler"
+RECORDED = ("mode", "reason", "seconds", "parity", "batch")
+"""What of a cell's outcome is stored with its picture."""
 
 
 @dataclass
@@ -40,226 +40,243 @@ class SweepRunner:
     Attributes:
         sampler: draws latents.
         vae: decodes them.
+        store: finished cells of this and former sweeps.
         progress: tells the person, and hears Cancel.
-        mode: ``auto``, ``batched`` or ``exact``.
+        mode: ``auto``, ``batched``, ``exact``, or ``estimate``: only shows what is there and how
+            long the rest would take.
+        pace: remembers how fast the model draws; None where nobody asks.
+        outcomes: how each cell came about, by index.
+        files: its picture, by index.
+        notes: what the person should know.
     """
 
     sampler: CellSampler
     vae: ComfyVae
+    store: CellStore
     progress: Progress
     mode: str
-    latents: dict[int, torch.Tensor] = field(default_factory=dict)
+    pace: PaceMemory | None = None
     outcomes: dict[int, CellOutcome] = field(default_factory=dict)
-    pictures: dict[int, Image.Image] = field(default_factory=dict)
+    files: dict[int, Path] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    _waiting: dict[int, Job] = field(default_factory=dict)
     _done_steps: int = 0
     _total_steps: int = 1
+
+    @property
+    def pictures(self) -> StoredPictures:
+        """Finished cells, read from disk each time."""
+        return StoredPictures(self.files)
 
     def run(self, plan: SweepPlan) -> None:
         """Draw every cell; a failed one is noted and the rest goes on.
 
         Raises:
+            ConfigError: a cell asks for what the model does not have.
             HostError: not a single cell could be drawn.
+            LoraFormatError: a LoRA cannot be read or fits nothing.
         """
-        lora = self.sampler.lora
-        self.notes.append(f"{lora.matched} of {lora.matched + len(lora.unmatched)} keys matched")
-        if lora.unmatched:
-            self.notes.append(f"keys that fit nothing: {', '.join(lora.unmatched)}")
-        way, reason = "batched", ""
-        if self.sampler.why_patched() or self.mode == "exact":
-            way, reason = "patched", self.sampler.why_patched() or "exact mode"
-            self.notes.append(f"LoRA patched into the weights: {reason}")
-        self._draw(plan.drawn, way, reason)
-        self._refuse_if_nothing(plan)
-        self._note_effects(plan)
+        self._plan, self._sheet, self._estimate = plan, LiveSheet(plan), Estimate()
+        self._drawer = BatchDrawer(self.sampler, self.vae, self.progress, self._show)
+        self._note_loras()
+        self._cells = {cell.index: cell for cell in plan.drawn}
+        jobs = jobs_of(plan, self.sampler, self.store, self.mode)
+        self._total_steps = sum(job.cell.settings.steps for job in jobs)
+        missing = self._take_stored(jobs)
+        self._waiting = {job.cell.index: job for job in missing}
+        self._say_plan(missing)
+        if self.mode != "estimate":
+            self._draw_all(missing)
+            self._refuse_if_nothing()
+            self._keep_pace()
+        self._note_effects()
 
-    def _draw(self, cells: Sequence[Cell], way: str, reason: str) -> None:
-        """Draw cells in this way, but those alone that must be."""
-        self._total_steps = sum(cell.settings.steps for cell in cells)
-        by_obstacle: dict[str, list[Cell]] = {}
-        for cell in cells:
-            by_obstacle.setdefault(self.sampler.why_alone(cell.settings), []).append(cell)
-        self._draw_together(by_obstacle.pop("", []), way, reason)
-        for obstacle, group in by_obstacle.items():
-            self._draw_alone(group, obstacle)
+    def _note_loras(self) -> None:
+        """Which keys of each LoRA fit the model."""
+        names = dict.fromkeys(c.settings.lora for c in self._plan.cells if c.settings.has_lora)
+        for name in names:
+            facts = self.sampler.shelf.facts(name)
+            of = f"{name}: " if len(names) > 1 else ""
+            self.notes.append(f"{of}{facts.matched} of {facts.keys} keys matched")
+            if facts.unmatched:
+                self.notes.append(f"{of}keys that fit nothing: {', '.join(facts.unmatched)}")
+            if facts.obstacle:
+                self.notes.append(f"{of}LoRA patched into the weights: {facts.obstacle}")
 
-    def _draw_together(self, cells: Sequence[Cell], way: str, reason: str) -> None:
-        """Draw cells in batches; the first batch decides whether the way is good enough."""
-        if not cells:
-            return
-        checked = self._cell_to_check(cells)
-        while way != "alone":
-            first, *others = self._batches(cells, way, checked)
-            self._draw_batch(first, way, reason)
-            stricter = self._check_parity(checked, way) if checked in first else None
-            if stricter is None:
+    def _take_stored(self, jobs: Sequence[Job]) -> list[Job]:
+        """Show what is there; returns what is missing."""
+        missing = []
+        for job in jobs:
+            stored = stored_cell(job, self.store)
+            if stored is None:
+                missing.append(job)
+                continue
+            own = {name: stored.record[name] for name in RECORDED}
+            self._set(job, stored.path, CellOutcome(**own, origin="stored"))
+            self._done_steps += job.cell.settings.steps
+        return missing
+
+    def _say_plan(self, missing: Sequence[Job]) -> None:
+        """Count and time, before anything is drawn."""
+        batches = [batch for group in _by_way(missing) for batch in self._batches(group)]
+        pace = self.pace.recall() if self.pace else None
+        if pace is None and self.pace and len(batches) >= BATCHES_WORTH_A_TRIAL:
+            pace = self._trial(batches[0])
+        self._estimate.pace = pace
+        cells = len(self._plan.drawn)
+        there = cells - sum(len(job.twins) for job in missing)
+        text = f"{cells} cells" + (f", {there} of them there already" if there else "")
+        if missing:
+            text += f"; {len(missing)} pictures to draw in {len(batches)} batches"
+            text += self._time_left()
+        self.notes.append(text)
+        self.progress.say(text)
+
+    def _trial(self, batch: Sequence[Job]) -> float:
+        """Pace of one step, the second time, when all is loaded."""
+        jobs = [_one_step(job) for job in batch]
+        for _ in range(2):
+            trial, started = Estimate(), time.monotonic()
+            self._drawer.latents(jobs)
+            trial.note((job.cell.settings for job in jobs), time.monotonic() - started)
+        return trial.measured_pace() or 0.0
+
+    def _draw_all(self, missing: Sequence[Job]) -> None:
+        for group in _by_way(missing):
+            if group[0].way == "alone":
+                self._keep_all(self._drawer.draw_alone(group))
+            else:
+                self._draw_together(group)
+
+    def _draw_together(self, jobs: Sequence[Job]) -> None:
+        """Draw in batches; the first one decides whether the way is good enough."""
+        checked = job_to_check(jobs)
+        while jobs[0].way != "alone":
+            first, *others = sorted(self._batches(jobs), key=lambda batch: checked not in batch)
+            drawn = list(self._drawer.draw(first))
+            verdict = check(checked, drawn, self.sampler, self.progress)
+            if verdict.note:
+                self.notes.append(verdict.note)
+            if not verdict.stricter or self.mode == "batched":
+                self._keep_all(drawn, {verdict.index: verdict.difference})
                 for batch in others:
-                    self._draw_batch(batch, way, reason)
+                    self._keep_all(self._drawer.draw(batch))
                 return
-            difference = self.outcomes[checked.index].parity
-            reason = f"{way}, cell {checked.index} differed by {difference:.1e}"
-            self.notes.append(f"cells are drawn {stricter}: {reason}")
-            self._done_steps -= sum(cell.settings.steps for cell in first)
-            way = stricter
-        self._draw_alone(cells, reason)
+            reason = f"{jobs[0].way}, cell {verdict.index} differed by {verdict.difference:.1e}"
+            self.notes.append(f"cells are drawn {verdict.stricter}: {reason}")
+            jobs = [replace(job, way=verdict.stricter, reason=reason) for job in jobs]
+            checked = next(job for job in jobs if job.cell.index == verdict.index)
+        self._keep_all(self._drawer.draw_alone(jobs))
 
-    def _batches(self, cells: Sequence[Cell], way: str, first: Cell) -> list[tuple[Cell, ...]]:
-        """Even batches, the one with this cell in front."""
-        share = way == "batched" and self.sampler.shares_strength()
-        limit = self.sampler.batch_limit
-        batches = [tuple(b) for b in batches_of(cells, share_strength=share, limit=limit)]
-        return sorted(batches, key=lambda batch: first not in batch)
+    def _batches(self, jobs: Sequence[Job]) -> list[tuple[Job, ...]]:
+        if jobs[0].way == "alone":
+            return [(job,) for job in jobs]
+        return batches_of(
+            jobs,
+            alike=lambda job: self.sampler.alike(job.cell.settings, job.way),
+            limit=lambda job: self.sampler.batch_limit(job.cell.settings),
+            near=lambda job: job.cell.settings.lora,
+        )
 
-    def _draw_alone(self, cells: Sequence[Cell], reason: str) -> None:
-        # Ordered by strength, so that the weights are patched once per strength.
-        for cell in sorted(cells, key=lambda cell: cell.settings.strength):
-            error = self._try([cell], "alone", reason)
-            if error is not None:
-                self._fail(cell, error)
+    def _keep_all(
+        self, drawn: Iterable[Piece | Failure], checked: Mapping[int, float | None] | None = None
+    ) -> None:
+        for own in drawn:
+            if isinstance(own, Piece):
+                self._keep(own, checked or {})
+            else:
+                self._fail(own)
 
-    def _draw_batch(self, cells: Sequence[Cell], way: str, reason: str) -> None:
-        """Draw a batch; halve it when memory runs out, and find out which cell spoils it."""
-        error = self._try(cells, way, reason)
-        if error is None:
-            return
-        if is_out_of_memory(error) and len(cells) > 1:
-            release_memory()
-            half = len(cells) // 2
-            self._draw_batch(cells[:half], way, reason)
-            self._draw_batch(cells[half:], way, reason)
-        else:
-            self._draw_alone(cells, f"its batch failed: {error}")
-
-    def _try(self, cells: Sequence[Cell], way: str, reason: str) -> Exception | None:
-        """Draw and decode cells together; returns what went wrong, without its memory."""
-        self.progress.check_cancelled()
+    def _keep(self, piece: Piece, checked: Mapping[int, float | None]) -> None:
+        """Store a piece at once: a cancelled or killed sweep goes on after it."""
         started = time.monotonic()
-        try:
-            draw = self.sampler.draw_beside if way == "batched" else self.sampler.draw_patched
-            latents = draw(cells, lambda step: self._show(step, len(cells)))
-            pixels = self.vae.decode_raw(latents)
-        except Exception as error:
-            if self.progress.is_cancellation(error):
-                raise
-            # Its frames hold the tensors that did not fit.
-            return error.with_traceback(None)
-        seconds = round((time.monotonic() - started) / len(cells), 4)
-        for position, cell in enumerate(cells):
-            self.latents[cell.index] = latents[position]
-            self.pictures[cell.index] = to_picture(pixels[position])
-            self.outcomes[cell.index] = CellOutcome(way, reason, seconds, batch=len(cells))
-        self._advance(cells, self.pictures[cells[-1].index])
-        return None
+        each = round(piece.seconds / len(piece.jobs), 4)
+        sheet = None
+        for job, picture in zip(piece.jobs, piece.pictures, strict=True):
+            outcome = CellOutcome(
+                job.way, job.reason, each, batch=len(piece.jobs),
+                parity=checked.get(job.cell.index),
+            )  # fmt: skip
+            record = {name: getattr(outcome, name) for name in RECORDED}
+            stored = self.store.put(job.cell.settings, job.way, picture, record)
+            self._set(job, stored.path, outcome)
+            for index in job.twins:
+                sheet = self._sheet.add(self._cells[index], picture)
+        spent = piece.seconds + time.monotonic() - started
+        self._estimate.note((job.cell.settings for job in piece.jobs), spent)
+        self._advance(piece.jobs, sheet)
 
-    def _fail(self, cell: Cell, error: Exception) -> None:
-        text = str(error) or type(error).__name__
-        self.outcomes[cell.index] = CellOutcome("failed", "", 0.0, error=text)
-        self.latents.pop(cell.index, None)
-        self.pictures.pop(cell.index, None)
-        self.notes.append(f"cell {cell.index} failed: {text}")
-        self._advance([cell], None)
+    def _set(self, job: Job, path: Path, outcome: CellOutcome) -> None:
+        settings = job.cell.settings
+        if settings.has_lora:
+            facts = self.sampler.shelf.facts(settings.lora)
+            outcome = replace(outcome, keys_matched=facts.matched, keys=facts.keys)
+        for index in job.twins:
+            self.files[index], self.outcomes[index] = path, outcome
 
-    def _advance(self, cells: Sequence[Cell], picture: Image.Image | None) -> None:
-        self._done_steps += sum(cell.settings.steps for cell in cells)
-        self.progress.update(self._done_steps, self._total_steps, picture=picture)
+    def _fail(self, failure: Failure) -> None:
+        outcome = CellOutcome("failed", "", 0.0, error=failure.error)
+        for index in failure.job.twins:
+            self.outcomes[index] = outcome
+        self.notes.append(f"cell {failure.job.cell.index} failed: {failure.error}")
+        self._advance([failure.job], None)
+
+    def _advance(self, jobs: Sequence[Job], sheet: Image.Image | None) -> None:
+        for job in jobs:
+            self._waiting.pop(job.cell.index, None)
+            self._done_steps += job.cell.settings.steps
+        self.progress.update(self._done_steps, self._total_steps, picture=sheet)
+        if self._waiting:
+            drawn, left = len(self.outcomes), self._time_left()
+            self.progress.say(f"{drawn} of {len(self._cells)} cells{left and left + ' left'}")
 
     def _show(self, step: int, cells: int) -> None:
         self.progress.check_cancelled()
         done = self._done_steps + (step + 1) * cells
         self.progress.update(min(done, self._total_steps), self._total_steps)
 
-    def _refuse_if_nothing(self, plan: SweepPlan) -> None:
-        if self.pictures:
+    def _time_left(self) -> str:
+        waiting = (job.cell.settings for job in self._waiting.values())
+        seconds = self._estimate.seconds_for(waiting)
+        return "" if seconds is None else f", {time_text(seconds)}"
+
+    def _keep_pace(self) -> None:
+        pace = self._estimate.measured_pace()
+        if self.pace and pace:
+            self.pace.keep(pace)
+
+    def _refuse_if_nothing(self) -> None:
+        if self.files:
             return
         raise HostError(
-            f"None of the {len(plan.cells)} cells could be drawn; the first one failed with: "
-            f"{self.outcomes[plan.cells[0].index].error}",
+            f"None of the {len(self._cells)} cells could be drawn; the first one failed with: "
+            f"{self.outcomes[0].error}",
             expected="the model to draw with these settings",
             remedy="Try the same prompt, size and sampler with the stock KSampler node",
         )
 
-    def _cell_to_check(self, cells: Sequence[Cell]) -> Cell:
-        """A random cell, one in which the LoRA has a part where there is one."""
-        candidates = [cell for cell in cells if cell.settings.strength != 0] or list(cells)
-        return random.Random(cells[0].settings.seed).choice(candidates)
-
-    def _check_parity(self, cell: Cell, way: str) -> str | None:
-        """Draw a cell again with the stock loader and sampler alone.
-
-        Returns the way that all cells must be drawn in, or None when this one is good enough.
-        """
-        outcome = self.outcomes[cell.index]
-        if outcome.mode != way or (way == "patched" and outcome.batch == 1):
-            return None
-        stock = self._stock_latent(cell)
-        if stock is None:
-            return None
-        difference, limit, stated = self._difference(self.latents[cell.index], stock)
-        self._replace(cell, parity=difference)
-        self.notes.append(
-            f"cell {cell.index} differs from the stock loader by {difference:.1e} of the "
-            f"latent's range ({stated})"
-        )
-        if difference <= limit or self.mode != "auto":
-            return None
-        if way == "batched":
-            return "patched"
-        # In half precision a batch rounds otherwise than a single picture; stock's does, too.
-        return "alone" if stated.endswith("float32") else None
-
-    def _stock_latent(self, cell: Cell) -> torch.Tensor | None:
-        """(C, h, w) as the stock nodes draw it, or None with a note of what went wrong."""
-        try:
-            stock = self.sampler.draw_patched([cell], lambda _step: self.progress.check_cancelled())
-        except Exception as error:
-            if self.progress.is_cancellation(error):
-                raise
-            text = str(error.with_traceback(None)) or type(error).__name__
-            self.notes.append(f"cell {cell.index} could not be checked: {text}")
-            return None
-        if not torch.isfinite(stock).all():
-            self.notes.append(f"cell {cell.index} cannot be checked: the stock loader gives NaN")
-            return None
-        return stock[0]
-
-    def _difference(
-        self, latent: torch.Tensor, stock: torch.Tensor
-    ) -> tuple[float, float, str]:
-        """Share of the latent's range, what is allowed, and in which measure and dtype."""
-        dtype = compute_dtype_of(self.sampler.model)
-        name = str(dtype).removeprefix("torch.")
-        if dtype in HALF_PRECISION_LIMITS:
-            limit = HALF_PRECISION_LIMITS[dtype]
-            return rms_difference(latent, stock), limit, f"RMS, limit {limit:g} in {name}"
-        difference = relative_difference(latent, stock)
-        return difference, PARITY_LIMIT, f"largest, limit {PARITY_LIMIT:g} in {name}"
-
-    def _note_effects(self, plan: SweepPlan) -> None:
-        """How far each picture is from the one of the model alone, all else equal."""
-        for index, base in plan.bases().items():
-            if index in self.pictures and base in self.pictures:
-                effect = picture_difference(self.pictures[index], self.pictures[base])
-                self.outcomes[index] = replace(self.outcomes[index], effect=effect)
-
-    def _replace(self, cell: Cell, **changes: Any) -> None:
-        self.outcomes[cell.index] = replace(self.outcomes[cell.index], **changes)
+    def _note_effects(self) -> None:
+        """What the LoRA changed; a LoRA that changes nothing is said aloud."""
+        inert: dict[str, int] = {}
+        for index, effect in effects(self._plan, self.files):
+            settings = self.sampler.settled(self._cells[index].settings)
+            same = effect == 0 if settings.has_lora else None
+            self.outcomes[index] = replace(self.outcomes[index], effect=effect, inert=same)
+            if same:
+                inert.setdefault(settings.lora, index)
+        for name, index in inert.items():
+            self.notes.append(f"{name or 'the LoRA'} changes nothing in cell {index}")
 
 
-def relative_difference(latent: torch.Tensor, reference: torch.Tensor) -> float:
-    """Largest absolute difference as a share of the reference's range; NaN counts as infinite."""
-    span = float(reference.max() - reference.min())
-    difference = float((latent - reference).abs().max()) / max(span, 1e-12)
-    return difference if difference == difference else float("inf")
+def _by_way(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Batched ones first, then patched and single ones, each with one reason."""
+    groups: dict[tuple[str, str], list[Job]] = {}
+    for job in jobs:
+        groups.setdefault((job.way, job.reason), []).append(job)
+    order = ("batched", "patched", "alone")
+    return [groups[key] for key in sorted(groups, key=lambda key: order.index(key[0]))]
 
 
-def rms_difference(latent: torch.Tensor, reference: torch.Tensor) -> float:
-    """Root mean square difference as a share of the reference's range; NaN counts as infinite."""
-    span = float(reference.max() - reference.min())
-    difference = float((latent - reference).square().mean().sqrt()) / max(span, 1e-12)
-    return difference if difference == difference else float("inf")
-
-
-def picture_difference(picture: Image.Image, other: Image.Image) -> float:
-    """Mean absolute difference of two pictures, 0..1."""
-    first = np.asarray(picture, dtype=np.float32)
-    return round(float(np.abs(first - np.asarray(other, dtype=np.float32)).mean()) / 255, 5)
+def _one_step(job: Job) -> Job:
+    settings = replace(job.cell.settings, steps=1, sampler=TRIAL_SAMPLER)
+    return replace(job, cell=replace(job.cell, settings=settings))

@@ -59,28 +59,22 @@ class KilnSweep(io.ComfyNode):
         **values: Any,
     ) -> io.NodeOutput:
         """Plan, draw, write."""
-        from ..host.cell_sampler import CellSampler
-        from ..host.lora_factors import load_lora
-        from ..host.paths import check_run_name
+        from ..host.paths import check_run_name, resolve_lora
         from ..host.progress import ComfyProgress
+        from ..host.sweep_engine import make_runner
         from ..host.sweep_files import finish
-        from ..host.sweeping import SweepRunner
-        from ..host.vae import ComfyVae
         from ..sweep.cell_settings import CellSettings
         from ..sweep.cells import plan_sweep
         from ..sweep.table import to_csv
 
         prefix = check_run_name(file_prefix)
         path, name = chosen_lora(lora, lora_name, "Sweep")
-        base = CellSettings(**values)
+        base = CellSettings(lora=name, **values)
         progress = ComfyProgress(cls.hidden.unique_id)
         plan = plan_sweep(base, [*(axis_1 or ()), *(axis_2 or ()), *(axis_3 or ())])
-        runner = SweepRunner(
-            sampler=CellSampler(model, clip, load_lora(path, model, clip)),
-            vae=ComfyVae(vae, model),
-            progress=progress,
-            mode=mode,
-        )
+        others = {cell.settings.lora for cell in plan.cells if cell.settings.has_lora} - {name}
+        files = {name: path, **{other: resolve_lora(other) for other in sorted(others)}}
+        runner = make_runner(model, clip, vae, files, progress, mode)
         title = f"{name}   {base.sampler}, {base.steps} steps, seed {base.seed}: {base.prompt}"
         try:
             with torch.inference_mode():
@@ -163,10 +157,11 @@ def _sampling_inputs() -> list[io.Input]:
         number("width_px", 1024, 16, 8192, "Width of each picture in pixels.", 8),
         number("height_px", 1024, 16, 8192, "Height of each picture in pixels.", 8),
         io.Combo.Input(
-            "mode", options=["auto", "batched", "exact"], default="auto",
+            "mode", options=["auto", "batched", "exact", "estimate"], default="auto",
             tooltip="auto: cells together, one of them checked against the stock loader, and "
             "exact mode when it differs. exact: the stock loader patches every strength. "
-            "batched: never exact.",
+            "batched: never exact. estimate: draws nothing, shows what was drawn before and how "
+            "long the rest would take.",
         ),
         io.String.Input(
             "file_prefix", default="sweep",

@@ -1,10 +1,10 @@
-"""From axes to cells: which pictures there are, and which of them can be drawn together."""
+"""From axes to cells: which pictures there are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise, product
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from ..core.errors import ConfigError
@@ -113,40 +113,6 @@ def _hidden_bases(cells: Sequence[Cell]) -> tuple[Cell, ...]:
         Cell(len(cells) + number, OFF_GRID, OFF_GRID, OFF_GRID, settings)
         for number, settings in enumerate(missing)
     )
-
-
-def batches_of(
-    cells: Sequence[Cell], *, share_strength: bool, limit: Callable[[CellSettings], int]
-) -> list[list[Cell]]:
-    """Cells that can go through the model together.
-
-    Args:
-        cells: to be drawn.
-        share_strength: whether strengths may be mixed in a batch; False when they are patched
-            into the weights.
-        limit: most cells of such settings in a batch; asked once per group.
-    """
-    groups: dict[CellSettings, list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault(_shared(cell.settings, share_strength), []).append(cell)
-    return [
-        batch
-        for settings, group in groups.items()
-        for batch in _even(group, max(1, limit(settings)))
-    ]
-
-
-def _even(group: Sequence[Cell], limit: int) -> list[list[Cell]]:
-    """As few batches as the limit allows, of about equal size."""
-    count = -(-len(group) // limit)
-    borders = [len(group) * number // count for number in range(count + 1)]
-    return [list(group[a:b]) for a, b in pairwise(borders)]
-
-
-def _shared(settings: CellSettings, share_strength: bool) -> CellSettings:
-    """What all cells of one batch must have in common; CFG and seed may differ."""
-    strength = 0.0 if share_strength else settings.strength
-    return replace(settings, cfg=0.0, seed=0, strength=strength)
 
 
 def _refuse_twice(chosen: Sequence[AxisValues]) -> None:

@@ -26,6 +26,10 @@ class CellOutcome:
             range, for the cell that was checked: the largest in fp32, root mean square in bf16
             and fp16, where the stock loader's own rounding is part of it.
         batch: how many cells were drawn together.
+        origin: ``drawn`` in this sweep, or ``stored`` by a former one.
+        keys_matched: keys of the LoRA's file that the stock loader uses.
+        keys: of the file.
+        inert: whether the LoRA, at a strength other than 0, changed not one pixel.
     """
 
     mode: str
@@ -35,6 +39,10 @@ class CellOutcome:
     effect: float | None = None
     parity: float | None = None
     batch: int = 1
+    origin: str = "drawn"
+    keys_matched: int | None = None
+    keys: int | None = None
+    inert: bool | None = None
 
 
 def rows_of(cells: Sequence[Cell], outcomes: Mapping[int, CellOutcome]) -> list[dict[str, Any]]:

@@ -59,10 +59,10 @@ def make_cells(sampler: str, settings: Sequence[tuple[float, float, int]] = MIXE
 
 def make_sampler(demo: Any, path: Path, model: Any = None) -> Any:
     from lora_kiln.host.cell_sampler import CellSampler
-    from lora_kiln.host.lora_factors import load_lora
+    from lora_kiln.host.lora_shelf import LoraShelf
 
     model = model or demo.model
-    return CellSampler(model, demo.clip, load_lora(path, model, demo.clip))
+    return CellSampler(model, demo.clip, LoraShelf(model, demo.clip, {"": path}))
 
 
 def stock(demo: Any, path: Path, cell: Any, model: Any = None) -> torch.Tensor:
@@ -89,7 +89,7 @@ def stock(demo: Any, path: Path, cell: Any, model: Any = None) -> torch.Tensor:
 def differences(
     demo: Any, path: Path, cells: Sequence[Any], found: Sequence[torch.Tensor], model: Any = None
 ) -> list[float]:
-    from lora_kiln.host.sweeping import relative_difference
+    from lora_kiln.host.parity import relative_difference
 
     return [
         relative_difference(latent, stock(demo, path, cell, model))
@@ -111,7 +111,7 @@ def test_cells_equal_stock_runs(demo: Any, lora_file: Path, sampler: str) -> Non
 
 
 def test_a_cell_does_not_depend_on_its_neighbours(demo: Any, lora_file: Path) -> None:
-    from lora_kiln.host.sweeping import relative_difference
+    from lora_kiln.host.parity import relative_difference
 
     cells = make_cells("euler_ancestral")
     with torch.inference_mode():
@@ -143,28 +143,37 @@ def test_a_cfg_function_gets_each_cells_own_scale(
     assert "sampler_cfg_function" not in demo.model.model_options
 
 
-def sweep_of(demo: Any, host: Any, path: Path, cells: Sequence[Any], mode: str = "auto") -> Any:
-    from lora_kiln.host.sweeping import SweepRunner
-    from lora_kiln.host.vae import ComfyVae
+def sweep_of(
+    demo: Any, host: Any, path: Path, cells: Sequence[Any], mode: str = "auto"
+) -> tuple[Any, dict[int, torch.Tensor]]:
+    """The runner after its run, and the latents, which it does not keep."""
+    from lora_kiln.host.sweep_engine import make_runner
     from lora_kiln.sweep.cells import SweepPlan
 
     plan = SweepPlan(tuple(cells), tuple("abcd"[: len(cells)]), ("x",), ("",))
-    runner = SweepRunner(
-        sampler=make_sampler(demo, path), vae=ComfyVae(demo.vae, demo.model), progress=host,
-        mode=mode,
-    )
+    cache = path.parent / f"cache {mode}"
+    runner = make_runner(demo.model, demo.clip, demo.vae, {"": path}, host, mode, cache)
+    latents: dict[int, torch.Tensor] = {}
+    keep = runner._keep
+
+    def keep_and_tell(piece: Any, checked: Any) -> None:
+        for job, latent in zip(piece.jobs, piece.latents, strict=True):
+            latents[job.cell.index] = latent
+        keep(piece, checked)
+
+    runner._keep = keep_and_tell  # type: ignore[method-assign]
     runner.run(plan)
-    return runner
+    return runner, latents
 
 
 def test_a_sweep_says_how_it_was_drawn(demo: Any, host: Any, lora_file: Path) -> None:
     cells = make_cells("euler", [(0.0, 3.0, 1), (1.0, 3.0, 1), (1.0, 1.0, 1)])
     with torch.inference_mode():
-        runner = sweep_of(demo, host, lora_file, cells)
-        exact = sweep_of(demo, host, lora_file, cells, mode="exact")
-        found = differences(demo, lora_file, cells, [exact.latents[i] for i in range(3)])
+        runner, _ = sweep_of(demo, host, lora_file, cells)
+        exact, latents = sweep_of(demo, host, lora_file, cells, mode="exact")
+        found = differences(demo, lora_file, cells, [latents[i] for i in range(3)])
     assert {outcome.mode for outcome in runner.outcomes.values()} == {"batched"}
-    assert {outcome.mode for outcome in exact.outcomes.values()} == {"patched"}
+    assert [exact.outcomes[index].mode for index in range(3)] == ["batched", "patched", "patched"]
     assert max(found) <= LIMIT, found
     (parity,) = [o.parity for o in runner.outcomes.values() if o.parity is not None]
     assert 0 <= parity <= LIMIT
@@ -190,10 +199,10 @@ def test_a_dora_goes_patched(
     save_file(tensors, path)
     cells = make_cells("euler", [(0.0, 4.0, 3), (1.0, 4.0, 3), (-0.7, 1.0, 4)])
     with torch.inference_mode():
-        runner = sweep_of(demo, host, path, cells)
-        assert runner.sampler.lora.unmatched == ()
-        found = differences(demo, path, cells, [runner.latents[i] for i in range(3)])
-    assert {outcome.mode for outcome in runner.outcomes.values()} == {"patched"}
+        runner, latents = sweep_of(demo, host, path, cells)
+        assert runner.sampler.shelf.facts("").unmatched == ()
+        found = differences(demo, path, cells, [latents[i] for i in range(3)])
+    assert [runner.outcomes[index].mode for index in range(3)] == ["batched", "patched", "patched"]
     assert "DoRA" in runner.outcomes[1].reason
     assert max(found) <= LIMIT, found
 
@@ -201,8 +210,8 @@ def test_a_dora_goes_patched(
 def test_an_unknown_sampler_goes_alone(demo: Any, host: Any, lora_file: Path) -> None:
     cells = make_cells("dpm_adaptive", [(0.0, 2.0, 3), (1.0, 2.0, 4)])
     with torch.inference_mode():
-        runner = sweep_of(demo, host, lora_file, cells)
-        found = differences(demo, lora_file, cells, [runner.latents[0], runner.latents[1]])
+        runner, latents = sweep_of(demo, host, lora_file, cells)
+        found = differences(demo, lora_file, cells, [latents[0], latents[1]])
     assert {outcome.mode for outcome in runner.outcomes.values()} == {"alone"}
     assert "dpm_adaptive is not known to keep cells apart" in runner.outcomes[0].reason
     assert max(found) == 0

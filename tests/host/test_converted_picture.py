@@ -121,7 +121,7 @@ def test_a_diffusers_lora_does_nothing_until_it_is_converted(
     import comfy.model_management
 
     from lora_kiln.host.base import connected_base
-    from lora_kiln.host.sweeping import relative_difference
+    from lora_kiln.host.parity import relative_difference
     from lora_kiln.lora_format.convert import ConvertSettings, convert
     from lora_kiln.lora_format.inspect import inspect
     from lora_kiln.lora_format.read import read

@@ -45,8 +45,8 @@ def test_beside_equals_the_stock_loader(train: Train, demo: Any) -> None:
     import comfy.utils
 
     from lora_kiln.host.cell_sampler import CellSampler
-    from lora_kiln.host.lora_factors import load_lora
-    from lora_kiln.host.sweeping import relative_difference
+    from lora_kiln.host.lora_shelf import LoraShelf
+    from lora_kiln.host.parity import relative_difference
     from lora_kiln.host.text import encode_prompt
     from lora_kiln.sweep.cell_settings import CellSettings
     from lora_kiln.sweep.cells import Cell
@@ -57,10 +57,11 @@ def test_beside_equals_the_stock_loader(train: Train, demo: Any) -> None:
         width_px=128, height_px=96,
     )
     with torch.inference_mode():
-        lora = load_lora(path, demo.model, demo.clip)
+        shelf = LoraShelf(demo.model, demo.clip, {"": path})
+        lora = shelf.loaded("")
         assert (lora.unmatched, lora.obstacle, lora.touches_text) == ((), "", False)
         assert lora.matched == len(lora.tensors)
-        sampler = CellSampler(demo.model, demo.clip, lora)
+        sampler = CellSampler(demo.model, demo.clip, shelf)
         beside = sampler.draw_beside([Cell(0, 0, 0, 0, settings)], lambda _: None)[0]
         patched, clip = comfy.sd.load_lora_for_models(
             demo.model, demo.clip, comfy.utils.load_torch_file(str(path)), 1.0, 1.0

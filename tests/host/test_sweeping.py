@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import tempfile
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +41,17 @@ class FakeModel:
 
 
 @dataclass
-class FakeLora:
-    """A LoRA whose keys all matched but one."""
+class FakeShelf:
+    """One LoRA whose keys all matched but one."""
 
+    obstacle: str = ""
+    name: str = "fake"
     matched: int = 3
+    keys: int = 4
     unmatched: tuple[str, ...] = ("odd.key",)
+
+    def facts(self, name: str) -> FakeShelf:
+        return self
 
 
 @dataclass
@@ -55,7 +64,6 @@ class FakeSampler:
     obstacle: str = ""
     alone: Callable[[CellSettings], str] = lambda own: ""
     dtype: torch.dtype = torch.float32
-    lora: FakeLora = field(default_factory=FakeLora)
     calls: list[tuple[str, int]] = field(default_factory=list)
 
     @property
@@ -65,11 +73,21 @@ class FakeSampler:
     def why_alone(self, settings: CellSettings) -> str:
         return self.alone(settings)
 
-    def why_patched(self) -> str:
-        return self.obstacle
+    @property
+    def shelf(self) -> FakeShelf:
+        return FakeShelf(self.obstacle)
 
-    def shares_strength(self) -> bool:
-        return not self.obstacle
+    def settled(self, settings: CellSettings) -> CellSettings:
+        return settings.canonical()
+
+    def check_blocks(self, settings: CellSettings) -> None:
+        """It has them all."""
+
+    def why_patched(self, settings: CellSettings) -> str:
+        return self.obstacle if settings.has_lora else ""
+
+    def alike(self, settings: CellSettings, way: str) -> object:
+        return settings.strength if way == "patched" else None
 
     def batch_limit(self, settings: CellSettings) -> int:
         return 8
@@ -109,6 +127,7 @@ class Watcher:
 
     shown: list[tuple[int, int]] = field(default_factory=list)
     pictures: list[Image.Image] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
 
     def update(self, done: int, total: int, *, picture: Image.Image | None = None) -> None:
         self.shown.append((done, total))
@@ -116,7 +135,7 @@ class Watcher:
             self.pictures.append(picture)
 
     def say(self, text: str) -> None:
-        raise AssertionError(text)
+        self.said.append(text)
 
     def check_cancelled(self) -> None:
         """Nobody pressed it."""
@@ -125,14 +144,22 @@ class Watcher:
         return type(error).__name__ == "InterruptProcessingException"
 
 
-def sweep(sampler: FakeSampler, mode: str = "auto") -> tuple[Any, SweepPlan, Watcher]:
-    """Run a 3 x 4 sweep of two steps."""
+def key_of(settings: CellSettings, way: str) -> str:
+    return hashlib.sha256(repr((settings, way)).encode()).hexdigest()
+
+
+def sweep(
+    sampler: FakeSampler, mode: str = "auto", cache: Path | None = None
+) -> tuple[Any, SweepPlan, Watcher]:
+    """Run a 3 x 4 sweep of two steps, of which four cells show the model alone."""
+    from lora_kiln.host.cell_store import CellStore
     from lora_kiln.host.sweeping import SweepRunner
 
     plan = plan_sweep(CellSettings(steps=2, seed=5), PLAN_AXES)
     watcher = Watcher()
     unchecked: Any = SweepRunner
-    runner = unchecked(sampler=sampler, vae=FakeVae(), progress=watcher, mode=mode)
+    store = CellStore(cache or Path(tempfile.mkdtemp(dir=_SCRATCH[0])), key_of)
+    runner = unchecked(sampler=sampler, vae=FakeVae(), store=store, progress=watcher, mode=mode)
     runner.run(plan)
     return runner, plan, watcher
 
@@ -141,9 +168,13 @@ def modes(runner: Any) -> list[str]:
     return [runner.outcomes[index].mode for index in sorted(runner.outcomes)]
 
 
+_SCRATCH: list[Path] = []
+
+
 @pytest.fixture(autouse=True)
-def _host(comfy: Path) -> None:
-    """The module imports ComfyUI."""
+def _host(comfy: Path, tmp_path: Path) -> None:
+    """The module imports ComfyUI, and finished cells go into a folder of the test's own."""
+    _SCRATCH[:] = [tmp_path]
 
 
 def test_batches_are_even_and_one_cell_is_checked() -> None:
@@ -178,7 +209,7 @@ def test_a_patched_batch_that_differs_too_is_drawn_alone() -> None:
     sampler = FakeSampler(beside_error=0.01, patched_error=0.01)
     runner, _, _ = sweep(sampler)
     assert modes(runner) == ["alone"] * 12
-    assert len(runner.latents) == 12
+    assert len(runner.pictures) == 12
 
 
 @pytest.mark.parametrize(
@@ -210,14 +241,15 @@ def test_batched_mode_tells_the_difference_and_stays() -> None:
 def test_exact_mode_patches_once_per_strength() -> None:
     sampler = FakeSampler(beside_error=9.0)
     runner, _, _ = sweep(sampler, mode="exact")
-    assert sampler.calls == [("patched", 4), ("patched", 1), *[("patched", 4)] * 2]
-    assert {o.reason for o in runner.outcomes.values()} == {"exact mode"}
+    assert sampler.calls == [("beside", 4), ("patched", 4), ("patched", 1), ("patched", 4)]
+    assert modes(runner) == ["batched"] * 4 + ["patched"] * 8
+    assert {runner.outcomes[index].reason for index in range(4, 12)} == {"exact mode"}
 
 
 def test_what_cannot_stand_beside_is_patched_and_says_why() -> None:
     runner, _, _ = sweep(FakeSampler(obstacle="it is a DoRA"), mode="batched")
-    assert modes(runner) == ["patched"] * 12
-    assert {o.reason for o in runner.outcomes.values()} == {"it is a DoRA"}
+    assert modes(runner) == ["batched"] * 4 + ["patched"] * 8
+    assert {runner.outcomes[index].reason for index in range(4, 12)} == {"it is a DoRA"}
     assert "LoRA patched into the weights: it is a DoRA" in runner.notes
 
 
@@ -285,12 +317,114 @@ def test_a_stock_run_without_a_result_is_no_verdict() -> None:
 
     runner, _, _ = sweep(Broken())
     assert modes(runner) == ["batched"] * 12
-    assert "gives NaN" in runner.notes[-1]
+    assert any("gives NaN" in note for note in runner.notes)
 
 
 def test_nan_in_a_cell_only_is_a_difference() -> None:
-    from lora_kiln.host.sweeping import relative_difference
+    from lora_kiln.host.parity import relative_difference
 
     reference = torch.linspace(0, 2, 4)
     assert relative_difference(reference * torch.nan, reference) == float("inf")
     assert relative_difference(reference + 1, reference) == 0.5
+
+
+def test_only_missing_cells_are_drawn(tmp_path: Path) -> None:
+    first, _, _ = sweep(FakeSampler(), cache=tmp_path)
+    again = FakeSampler()
+    second, _, watcher = sweep(again, cache=tmp_path)
+    assert again.calls == []
+    assert {o.origin for o in second.outcomes.values()} == {"stored"}
+    assert second.files == first.files
+    assert watcher.said[0] == "12 cells, 12 of them there already"
+    for index, outcome in first.outcomes.items():
+        assert replace(second.outcomes[index], origin="drawn") == outcome
+    lost = sorted({first.files[3], first.files[8]})
+    lost[0].unlink()
+    lost[1].write_bytes(lost[1].read_bytes()[:-20])
+    third = FakeSampler()
+    runner, _, _ = sweep(third, cache=tmp_path)
+    assert third.calls[0] == ("beside", 2)
+    assert [i for i, o in runner.outcomes.items() if o.origin == "drawn"] == [3, 8]
+
+
+def test_cells_of_another_mode_are_drawn_anew(tmp_path: Path) -> None:
+    sweep(FakeSampler(), cache=tmp_path)
+    exact = FakeSampler()
+    sweep(exact, mode="exact", cache=tmp_path)
+    assert exact.calls == [("patched", 4), ("patched", 1), ("patched", 4)]
+
+
+def test_auto_remembers_that_batches_differed(tmp_path: Path) -> None:
+    sweep(FakeSampler(beside_error=0.01), cache=tmp_path)
+    again = FakeSampler(beside_error=0.01)
+    runner, _, _ = sweep(again, cache=tmp_path)
+    assert again.calls == []
+    assert modes(runner) == ["patched"] * 12
+
+
+def test_auto_does_not_trust_batches_that_were_never_checked_well(tmp_path: Path) -> None:
+    sweep(FakeSampler(beside_error=0.01), mode="batched", cache=tmp_path)
+    runner, _, _ = sweep(FakeSampler(beside_error=0.01), cache=tmp_path)
+    assert modes(runner) == ["patched"] * 12
+
+
+def test_an_estimate_draws_nothing(tmp_path: Path) -> None:
+    sampler = FakeSampler()
+    runner, _, watcher = sweep(sampler, mode="estimate", cache=tmp_path)
+    assert sampler.calls == []
+    assert not runner.pictures
+    assert not runner.outcomes
+    assert watcher.said == ["12 cells; 12 pictures to draw in 2 batches"]
+
+
+def test_what_is_equal_is_drawn_once() -> None:
+    """Two LoRAs at strength 0 are the model alone."""
+    from lora_kiln.host.cell_store import CellStore
+    from lora_kiln.host.sweeping import SweepRunner
+
+    each = [
+        CellSettings(steps=2, lora=name, strength=strength)
+        for name in ("a", "b")
+        for strength in (0.0, 1.0)
+    ]
+    cells = tuple(Cell(index, 0, 0, index, own) for index, own in enumerate(each))
+    plan = SweepPlan(cells, ("x",), ("1", "2", "3", "4"), ("",))
+    sampler, watcher = FakeSampler(), Watcher()
+    unchecked: Any = SweepRunner
+    runner = unchecked(
+        sampler=sampler, vae=FakeVae(), store=CellStore(_SCRATCH[0], key_of), progress=watcher,
+        mode="auto",
+    )
+    runner.run(plan)
+    assert sampler.calls == [("beside", 3), ("patched", 1)]
+    assert runner.files[0] == runner.files[2]
+    assert runner.files[1] != runner.files[3]
+    assert [runner.outcomes[index].effect == 0 for index in range(4)] == [True, False, True, False]
+    assert [runner.outcomes[index].inert for index in range(4)] == [None, False, None, False]
+    assert watcher.shown[-1] == (6, 6)
+
+
+def test_a_lora_that_changes_nothing_is_told() -> None:
+    class Inert(FakeSampler):
+        def _draw(self, cells: Sequence[Cell], *rest: Any) -> torch.Tensor:
+            alone = [replace(c, settings=replace(c.settings, strength=0.0)) for c in cells]
+            return super()._draw(alone, *rest)
+
+    runner, _, _ = sweep(Inert())
+    assert [runner.outcomes[index].inert for index in (0, 4, 8)] == [None, True, True]
+    assert "the LoRA changes nothing in cell 4" in runner.notes
+
+
+def test_the_time_that_is_left_is_told() -> None:
+    class Slow(FakeSampler):
+        def batch_limit(self, settings: CellSettings) -> int:
+            return 1
+
+        def _draw(self, *args: Any) -> torch.Tensor:
+            time.sleep(0.01)
+            return super()._draw(*args)
+
+    _, _, watcher = sweep(Slow())
+    assert watcher.said[0] == "12 cells; 12 pictures to draw in 12 batches"
+    assert watcher.said[1] == "1 of 12 cells, about 1 s left"
+    assert len(watcher.said) == 12

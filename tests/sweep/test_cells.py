@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from lora_kiln.core.errors import ConfigError
@@ -16,9 +13,7 @@ from lora_kiln.sweep.axis import Axis, AxisValues, Target
 from lora_kiln.sweep.cell_settings import CellSettings
 from lora_kiln.sweep.cells import (
     MOST_CELLS,
-    Cell,
     SweepPlan,
-    batches_of,
     plan_sweep,
 )
 from lora_kiln.sweep.grid import draw_page
@@ -107,50 +102,3 @@ def test_more_than_two_axes_make_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     pages = [draw_page(swept, page, pictures, {}, "t") for page in range(3)]
     assert len({page.size for page in pages}) == 1
     assert len({page.tobytes() for page in pages}) == 3
-
-
-def cells_of(*each: CellSettings) -> list[Cell]:
-    return [Cell(index, 0, 0, index, own) for index, own in enumerate(each)]
-
-
-def test_a_batch_shares_all_but_strength_scale_and_seed() -> None:
-    alike = [CellSettings(strength=0.1 * n, cfg=n, seed=n) for n in range(3)]
-    others = [
-        CellSettings(prompt="b"), CellSettings(negative="b"), CellSettings(steps=3),
-        CellSettings(sampler="lms"), CellSettings(scheduler="karras"),
-        CellSettings(width_px=8), CellSettings(height_px=8),
-    ]
-    batches = batches_of(cells_of(*alike, *others), share_strength=True, limit=lambda own: 32)
-    assert [len(batch) for batch in batches] == [3] + [1] * len(others)
-
-
-def test_patched_strengths_do_not_mix() -> None:
-    cells = cells_of(*[CellSettings(strength=s, cfg=c) for c in (1, 2) for s in (0.0, 0.5)])
-    batches = batches_of(cells, share_strength=False, limit=lambda own: 32)
-    assert [[cell.settings.strength for cell in batch] for batch in batches] == [
-        [0.0, 0.0], [0.5, 0.5],
-    ]
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=60),
-    st.integers(-1, 9),
-    st.booleans(),
-)
-def test_every_cell_is_drawn_once_in_batches_of_even_size(
-    kinds: list[tuple[int, int]], limit: int, share: bool
-) -> None:
-    cells = cells_of(
-        *[CellSettings(steps=steps + 1, strength=float(strength)) for steps, strength in kinds]
-    )
-    batches = batches_of(cells, share_strength=share, limit=lambda own: limit)
-    drawn = Counter(cell.index for batch in batches for cell in batch)
-    assert drawn == Counter(range(len(cells)))
-    sizes: dict[object, list[int]] = {}
-    for batch in batches:
-        assert 1 <= len(batch) <= max(1, limit)
-        own = batch[0].settings
-        key = (own.steps, None if share else own.strength)
-        assert all((c.settings.steps, None if share else c.settings.strength) == key for c in batch)
-        sizes.setdefault(key, []).append(len(batch))
-    assert all(max(own) - min(own) <= 1 for own in sizes.values())
