@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,21 +120,39 @@ def _plain_factors(
 ) -> tuple[dict[str, Factors], str]:
     """Factors of every module, or the first reason why one is no plain LoRA."""
     modules = dict(model.named_modules())
-    factors: dict[str, Factors] = {}
+    parts: dict[str, list[Factors]] = {}
     for key, patch in patches.items():
-        reason = _why_not_plain(key, patch)
-        path = key.removesuffix(".weight") if isinstance(key, str) else ""
-        module = modules.get(path)
-        own = None if reason else _factors_of(patch, module)
+        name, rows = _sliced(key)
+        reason = _why_not_plain(name, patch)
+        path = name.removesuffix(".weight")
+        own = None if reason else _factors_of(patch, modules.get(path), rows)
         if own is None:
             return {}, reason or f"{path} is no layer that a LoRA of this shape can stand beside"
-        factors[path.removeprefix(PREFIX)] = own
-    return factors, ""
+        parts.setdefault(path.removeprefix(PREFIX), []).append(own)
+    return {path: _joined(each) for path, each in parts.items()}, ""
 
 
-def _why_not_plain(key: Any, patch: Any) -> str:
-    if not isinstance(key, str):
-        return f"{key[0]} is trained in slices"
+def _sliced(key: Any) -> tuple[str, slice | None]:
+    """The weight's name, and which of its rows are meant; families with a fused qkv have such."""
+    if isinstance(key, str):
+        return key, None
+    name, (dim, start, length) = key[0], key[1]
+    # Only rows: a part of the input would be another layer.
+    return (name, slice(start, start + length)) if dim == 0 else ("", None)
+
+
+def _joined(parts: Sequence[Factors]) -> Factors:
+    """Several LoRAs of one layer as a single one, scales folded into the ups."""
+    if len(parts) == 1:
+        return parts[0]
+    return Factors(
+        down=torch.cat([part.down for part in parts]),
+        up=torch.cat([part.up * part.scale for part in parts], dim=1),
+        scale=1.0,
+    )
+
+
+def _why_not_plain(key: str, patch: Any) -> str:
     if getattr(patch, "name", "") != "lora":
         return f"{key} carries {getattr(patch, 'name', 'a plain difference')}, not a LoRA"
     if not key.startswith(PREFIX):
@@ -149,8 +167,14 @@ def _why_not_plain(key: Any, patch: Any) -> str:
     return ""
 
 
-def _factors_of(patch: Any, module: nn.Module | None) -> Factors | None:
-    """None where the stock loader's product would not be this layer's own computation."""
+def _factors_of(patch: Any, module: nn.Module | None, rows: slice | None) -> Factors | None:
+    """None where the stock loader's product would not be this layer's own computation.
+
+    Args:
+        patch: the stock loader's adapter.
+        module: the layer.
+        rows: of the weight, if only some are changed.
+    """
     up, down, alpha = patch.weights[0], patch.weights[1], patch.weights[2]
     rank = down.shape[0]
     if isinstance(module, nn.Conv2d):
@@ -160,7 +184,15 @@ def _factors_of(patch: Any, module: nn.Module | None) -> Factors | None:
         up_shape: tuple[int, ...] = (module.out_channels, rank, 1, 1)
     elif isinstance(module, nn.Linear):
         down_shape, up_shape = (rank, module.in_features), (module.out_features, rank)
+        if rows is not None:
+            whole = up.new_zeros(up_shape)
+            if up.shape[0] != len(range(*rows.indices(len(whole)))):
+                return None
+            whole[rows] = up.reshape(-1, rank)
+            up = whole
     else:
+        return None
+    if rows is not None and not isinstance(module, nn.Linear):
         return None
     if down.numel() != math.prod(down_shape) or up.numel() != math.prod(up_shape):
         return None

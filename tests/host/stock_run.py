@@ -36,7 +36,9 @@ def draw_stock(
     nodes = stock_nodes()
     with torch.inference_mode():
         strength = cell.strength
-        patched, text = nodes.LoraLoader().load_lora(model, clip, lora.name, strength, strength)
+        patched, text = nodes.LoraLoader().load_lora(
+            model, clip, lora.name, strength, cell.text_strength
+        )
         (positive,) = nodes.CLIPTextEncode().encode(text, cell.prompt)
         (negative,) = nodes.CLIPTextEncode().encode(text, cell.negative)
         (empty,) = nodes.EmptyLatentImage().generate(cell.width_px, cell.height_px, 1)

@@ -163,25 +163,45 @@ def test_other_kinds_equal_stock_in_exact_mode(
     comfy: Path, tiny: Any, make: Callable[[Any], Tensors]
 ) -> None:
     from lora_kiln.host.cell_sampler import CellSampler
-    from lora_kiln.tests.host import stock_run
+    from lora_kiln.host.lora_shelf import LoraShelf
+    from lora_kiln.tests.host import stock_run, tiny_sdxl
 
     model, clip = tiny
-    lora = load(comfy, tiny, make(tiny))
+    path = tiny_sdxl.write_lora(comfy, "probe.safetensors", make(tiny))
     each = [stock_run.settings(strength=0.5, cfg=cfg, seed=1) for cfg in (1.0, 5.0)]
     with torch.inference_mode():
-        sampler = CellSampler(model, clip, lora)
+        sampler = CellSampler(model, clip, LoraShelf(model, clip, {"": path}))
         drawn = sampler.draw_patched(stock_run.row_of_cells(*each), lambda step: None)
     for latent, own in zip(drawn, each, strict=True):
         stock = stock_run.draw_stock(model, clip, Path("probe.safetensors"), own)
         assert stock_run.difference(latent, stock[0]) <= 1e-4
 
 
-def test_slices_of_a_weight_are_not_put_beside(comfy: Path) -> None:
-    """As families with a fused qkv have them; SDXL has none."""
-    from lora_kiln.host.lora_factors import _why_not_plain
+def test_slices_of_a_weight_become_one_lora(comfy: Path) -> None:
+    """Diffusers' names of Z-Image's fused qkv; another trainer may leave one of the three out."""
+    from lora_kiln.host.lora_factors import load_lora
+    from lora_kiln.tests.host import tiny_sdxl, tiny_zimage
 
-    sliced = ("diffusion_model.blocks.0.qkv.weight", (0, 0, 64))
-    assert "slices" in _why_not_plain(sliced, None)
+    model, clip = tiny_zimage.make_model(), tiny_zimage.make_clip()
+    path = "layers.0.attention.qkv"
+    out, into = model.model.diffusion_model.get_submodule(path).weight.shape
+    generator = torch.Generator().manual_seed(1)
+    tensors = {}
+    for part, rank in (("to_q", 2), ("to_v", 3)):
+        name = f"diffusion_model.layers.0.attention.{part}"
+        tensors[f"{name}.lora_A.weight"] = torch.randn(rank, into, generator=generator)
+        tensors[f"{name}.lora_B.weight"] = torch.randn(out // 3, rank, generator=generator)
+        tensors[f"{name}.alpha"] = torch.tensor(rank / 2)
+    file = tiny_sdxl.write_lora(comfy, "sliced.safetensors", tensors)
+    lora = load_lora(file, model, clip)
+    assert (lora.obstacle, lora.unmatched, list(lora.factors)) == ("", (), [path])
+    own = lora.factors[path]
+    change = own.scale * own.up @ own.down
+    for part, start in (("to_q", 0), ("to_v", 2 * out // 3)):
+        name = f"diffusion_model.layers.0.attention.{part}"
+        want = 0.5 * tensors[f"{name}.lora_B.weight"] @ tensors[f"{name}.lora_A.weight"]
+        torch.testing.assert_close(change[start : start + out // 3], want)
+    assert change[out // 3 : 2 * out // 3].abs().max() == 0
 
 
 @pytest.mark.parametrize("name", ["a.pt", "a.bin", "a.ckpt", "a.pth"])
