@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 import uuid
 from collections.abc import Iterable, Mapping
 from itertools import chain
@@ -88,11 +89,17 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def sweep_temporaries(folder: Path) -> int:
-    """Remove what a killed process left behind; returns how many files."""
+def sweep_temporaries(folder: Path, *, older_than_s: float = 0.0) -> int:
+    """Remove what a killed process left behind; returns how many files.
+
+    Args:
+        folder: with all below it.
+        older_than_s: leaves younger ones, where another process may be writing just now.
+    """
     count = 0
     for path in folder.rglob(f"*{TEMPORARY_SUFFIX}"):
         with contextlib.suppress(FileNotFoundError):
-            path.unlink()
-            count += 1
+            if time.time() - path.stat().st_mtime >= older_than_s:
+                path.unlink()
+                count += 1
     return count

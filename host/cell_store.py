@@ -20,6 +20,7 @@ from ..core import atomic
 from ..sweep.cell_settings import CellSettings
 
 CHUNK = "kiln_stored_cell"
+STALE_S = 3600.0
 QUICK = 1
 """Compression level; writing happens between batches."""
 
@@ -47,6 +48,8 @@ class CellStore:
 
     def __init__(self, root: Path, key_of: Callable[[CellSettings, str], str]) -> None:
         self._root, self._key_of = root, key_of
+        # Of killed sweeps; another server may be writing here as well.
+        atomic.sweep_temporaries(root, older_than_s=STALE_S)
 
     def find(self, settings: CellSettings, way: str) -> StoredCell | None:
         """The finished cell, or None; a damaged file is thrown away and drawn again."""
