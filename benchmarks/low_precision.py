@@ -19,7 +19,7 @@ from typing import Any
 from devtools.comfy_import import import_comfy
 from devtools.load_pack import load_pack
 
-from .sweep_vs_stock import random_lora
+from .sweep_grids import write_lora
 
 SIZES = (0.25, 1.0, 4.0)
 
@@ -68,7 +68,7 @@ def _outputs(dtype: Any, strength: float, folder: Path, *, beside: bool) -> Any:
 
     model, clip, _ = demo_model.load_demo_model()
     model.model.diffusion_model.to(dtype)
-    path = random_lora(model, folder)
+    path = write_lora(model, folder / "random.safetensors")
     generator = torch.Generator().manual_seed(4)
     config = demo_model.UNET_CONFIG
     latent = torch.randn(1, 4, 16, 16, generator=generator).to(dtype)
@@ -120,7 +120,7 @@ def _worst_cell(dtype: Any, folder: Path) -> dict[str, float]:
     )
     axes = [AxisValues("strength", (0.0, 0.4, 1.0, 1.6)), AxisValues("cfg", (1.5, 4.0))]
     cells = plan_sweep(base, axes).cells
-    shelf = LoraShelf(model, clip, {"": random_lora(model, folder)})
+    shelf = LoraShelf(model, clip, {"": write_lora(model, folder / "random.safetensors")})
     sampler = CellSampler(model, clip, shelf)
     batch = sampler.draw_beside(cells, lambda step: None)
     stock = [sampler.draw_patched([cell], lambda step: None)[0] for cell in cells]
