@@ -31,7 +31,8 @@ def run_sweep(wires: Any, files: dict[str, Path], grid: Grid, side_px: int) -> d
 
     plan = plan_of(grid, side_px)
     with tempfile.TemporaryDirectory() as cache:
-        runner = make_runner(*wires, files, ComfyProgress(None), cache=Path(cache))
+        model, clip, vae = wires
+        runner = make_runner(model, clip, vae, files, ComfyProgress(None), cache=Path(cache))
         runner.run(plan)
         assert len(runner.pictures) == len(plan.cells)
     modes = sorted({outcome.mode for outcome in runner.outcomes.values()})

@@ -27,6 +27,7 @@ def make_runner(
     files: Mapping[str, Path],
     progress: Progress,
     mode: str = "auto",
+    *,
     cache: Path | None = None,
 ) -> SweepRunner:
     """A sweep over these LoRAs.

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import comfy.samplers
 import folder_paths
-import numpy as np
 import torch
 from comfy_api.latest import io
-from PIL import Image
+from comfy_execution.graph_utils import ExecutionBlocker
 
-from ..sweep.grid import MISSING
+from ..sweep.file_settings import SweepFileSettings
+from .big_images import cell_images, file_images
 from .chosen import CONNECTED, chosen_inputs, chosen_lora, chosen_stamp
-from .inputs import LARGEST_SEED
+from .inputs import LARGEST_SEED, inputs_of, settings_of
 from .types import KILN_AXIS, KILN_SWEEP
 
 
@@ -32,7 +33,10 @@ class KilnSweep(io.ComfyNode):
             description="Draws what a LoRA does over strengths, CFG scales and more, as a "
             "labelled grid with a table. Cells are sampled together and equal what the stock "
             "loader and sampler draw; one cell of every sweep is checked.",
-            inputs=[*_subject_inputs(), *_axis_inputs(), *_sampling_inputs()],
+            inputs=[
+                *_subject_inputs(), *_axis_inputs(), *_sampling_inputs(),
+                *inputs_of(SweepFileSettings),
+            ],
             outputs=[
                 io.Image.Output(
                     display_name="grid", tooltip="The labelled grid; one picture per page."
@@ -42,6 +46,11 @@ class KilnSweep(io.ComfyNode):
                 ),
                 KILN_SWEEP.Output(display_name="sweep", tooltip="The sweep with all figures."),
                 io.String.Output(display_name="table", tooltip="The table as CSV."),
+                io.Image.Output(
+                    display_name="diff",
+                    tooltip="The grid with how far each pixel is from the picture without the "
+                    "LoRA; one picture per page.",
+                ),
             ],
             hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
             is_output_node=True,
@@ -68,31 +77,47 @@ class KilnSweep(io.ComfyNode):
         from ..sweep.table import to_csv
 
         prefix = check_run_name(file_prefix)
-        path, name = chosen_lora(lora, lora_name, "Sweep")
-        base = CellSettings(lora=name, **values)
+        chosen = [*(axis_1 or ()), *(axis_2 or ()), *(axis_3 or ())]
+        files: dict[str, Path] = {}
+        if not any(values.axis.source == "loras" for values in chosen):
+            path, name = chosen_lora(lora, lora_name, "Sweep")
+            files[name] = path
+        base = replace(settings_of(CellSettings, values), lora=next(iter(files), ""))
+        plan = plan_sweep(base, chosen)
+        used = {cell.settings.lora for cell in plan.cells if cell.settings.has_lora}
+        files |= {name: resolve_lora(name) for name in sorted(used - set(files))}
         progress = ComfyProgress(cls.hidden.unique_id)
-        plan = plan_sweep(base, [*(axis_1 or ()), *(axis_2 or ()), *(axis_3 or ())])
-        others = {cell.settings.lora for cell in plan.cells if cell.settings.has_lora} - {name}
-        files = {name: path, **{other: resolve_lora(other) for other in sorted(others)}}
         runner = make_runner(model, clip, vae, files, progress, mode)
-        title = f"{name}   {base.sampler}, {base.steps} steps, seed {base.seed}: {base.prompt}"
+        about: dict[str, Any] = {
+            "title": _title(base, list(files)), "prefix": prefix, "texts": _texts(cls),
+            "settings": settings_of(SweepFileSettings, values),
+        }  # fmt: skip
         try:
             with torch.inference_mode():
                 runner.run(plan)
         except BaseException:
             # Cancel, too: what was drawn until now may be hours of work.
             if runner.pictures:
-                finish(runner, plan, title=title, prefix=prefix, texts=_texts(cls))
+                hurried = replace(about["settings"], diff_view=False, strip_axis="none")
+                finish(runner, plan, **{**about, "settings": hurried})
             raise
-        result = finish(runner, plan, title=title, prefix=prefix, texts=_texts(cls))
+        result = finish(runner, plan, **about, say=progress.say)
         progress.say("\n".join(result.notes))
         return io.NodeOutput(
-            _images([Image.open(page).convert("RGB") for page in result.pages]),
-            _images(_cell_pictures(result)),
+            file_images(result.pages, result.folder),
+            cell_images(result),
             result,
             to_csv(result.rows),
+            _differences(result),
             ui={"images": _shown(result), "kiln_sweep": [_summary(result)]},
         )
+
+
+def _title(base: Any, loras: list[str]) -> str:
+    """What all cells have in common."""
+    subject = loras[0] if len(loras) == 1 else f"{len(loras)} LoRAs"
+    own = f"{base.sampler}, {base.steps} steps, seed {base.seed}"
+    return f"{subject} · {own}: {base.prompt}"
 
 
 def _subject_inputs() -> list[io.Input]:
@@ -180,21 +205,11 @@ def _texts(cls: Any) -> dict[str, str]:
     return texts
 
 
-def _images(pictures: list[Image.Image]) -> torch.Tensor:
-    """(N, H, W, 3) in 0..1, filled one by one: a large sweep is gigabytes."""
-    width, height = pictures[0].size
-    images = torch.empty(len(pictures), height, width, 3)
-    for image, picture in zip(images, pictures, strict=True):
-        image.copy_(torch.from_numpy(np.array(picture)))
-    return images.div_(255)
-
-
-def _cell_pictures(result: Any) -> list[Image.Image]:
-    """One picture per cell, of one size; a grey one stands for a failed cell."""
-    size = next(iter(result.pictures.values())).size
-    grey = Image.new("RGB", size, MISSING)
-    pictures = [result.pictures.get(cell.index, grey) for cell in result.plan.cells]
-    return [p if p.size == size else p.resize(size) for p in pictures]
+def _differences(result: Any) -> Any:
+    """The pages, or what tells a node behind why there are none."""
+    if result.diff_pages:
+        return file_images(result.diff_pages, result.folder)
+    return ExecutionBlocker("Sweep drew no difference pictures: switch on diff_view in it.")
 
 
 def _shown(result: Any) -> list[dict[str, str]]:

@@ -43,11 +43,15 @@ class SweepResult:
         notes: what the person should know.
         folder: where everything was written.
         pages: the files of the grid pictures.
+        diff_pages: the files of the difference pictures; none when they were not wanted.
+        extras: what else was drawn: contact sheet and animated strip.
     """
 
     plan: SweepPlan
-    pictures: StoredPictures
+    pictures: Mapping[int, Image.Image]
     rows: tuple[Mapping[str, Any], ...]
     notes: tuple[str, ...]
     folder: Path
     pages: tuple[Path, ...]
+    diff_pages: tuple[Path, ...] = ()
+    extras: tuple[Path, ...] = ()

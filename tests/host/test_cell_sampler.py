@@ -152,7 +152,7 @@ def sweep_of(
 
     plan = SweepPlan(tuple(cells), tuple("abcd"[: len(cells)]), ("x",), ("",))
     cache = path.parent / f"cache {mode}"
-    runner = make_runner(demo.model, demo.clip, demo.vae, {"": path}, host, mode, cache)
+    runner = make_runner(demo.model, demo.clip, demo.vae, {"": path}, host, mode, cache=cache)
     latents: dict[int, torch.Tensor] = {}
     keep = runner._keep
 

@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def test_finished_cells_survive_kills(wires: dict[str, Any], tmp_path: Path) -> 
         cache = tmp_path / f"cache_{seed}"
         before: dict[str, tuple[int, int, bytes]] = {}
         while True:
-            child = in_a_worker(lambda cache=cache, seed=seed: run_sweep(wires, cache, seed))
+            child = in_a_worker(partial(run_sweep, wires, cache, seed))
             time.sleep(chance.uniform(0, LONGEST_S))
             os.kill(child, signal.SIGKILL)
             status = os.waitpid(child, 0)[1]

@@ -96,7 +96,7 @@ def test_a_grid_of_strength_and_cfg(
         axis_1=axis_of(axes, "KilnAxisStrength", "0.5, 1"),
         axis_2=axis_of(axes, "KilnAxisCfg", "1, 6"),
     )
-    grid, cells, result, table = out.args
+    grid, cells, result, table, diff = out.args
     rows = list(csv.DictReader(io.StringIO(table)))
     assert [(row["strength"], row["cfg"]) for row in rows] == [
         ("0.0", "1.0"), ("0.0", "6.0"), ("0.5", "1.0"), ("0.5", "6.0"), ("1.0", "1.0"),
@@ -108,6 +108,9 @@ def test_a_grid_of_strength_and_cfg(
     assert cells.shape == (6, 64, 64, 3)
     assert len(grid) == 1
     assert 0 <= float(grid.min()) < float(grid.max()) <= 1
+    assert diff.shape[0] == 1
+    assert diff.shape[1] > grid.shape[1]
+    assert diff.shape[2] == grid.shape[2]
     assert [float(row["effect"]) > 0 for row in rows] == [False, False, True, True, True, True]
 
     folder = comfy / "output" / "kiln" / "sweeps" / "test sweep_00001"
@@ -115,7 +118,10 @@ def test_a_grid_of_strength_and_cfg(
     assert (folder / "table.csv").read_text("utf-8") == table
     assert len(json.loads((folder / "table.json").read_text("utf-8"))["rows"]) == 6
     names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.png"))
-    assert names == [str(Path("cells", f"cell_{n:04d}.png")) for n in range(6)] + ["grid.png"]
+    assert names == [str(Path("cells", f"cell_{n:04d}.png")) for n in range(6)] + [
+        "diff.png", "grid.png",
+    ]  # fmt: skip
+    assert (folder / "strip.webp").is_file()
     picture = Image.open(folder / "grid.png")
     assert isinstance(picture, Image.Image)
     assert json.loads(picture.info["workflow"]) == {"nodes": []}
@@ -124,6 +130,24 @@ def test_a_grid_of_strength_and_cfg(
     assert shown["filename"] == "grid.png"
     assert (comfy / "output" / shown["subfolder"] / "grid.png").is_file()
     assert out.ui["kiln_sweep"][0]["notes"][0].endswith("keys matched")
+
+
+def test_files_as_the_person_wants_them(
+    sweep: ModuleType, wires: dict[str, Any], comfy: Path
+) -> None:
+    """A lossy format changes the files and not the outputs; a view that is off says so."""
+    exact = run(sweep.KilnSweep, **wires, **SETTINGS, lora_name="sweep_plain.safetensors")
+    out = run(
+        sweep.KilnSweep, **wires, **SETTINGS, lora_name="sweep_plain.safetensors",
+        picture_format="jpeg", picture_quality=30, diff_view=False, strip_axis="none",
+    )
+    assert torch.equal(out.args[1], exact.args[1])
+    assert "diff_view" in out.args[4].message
+    assert out.ui["images"][0]["filename"] == "grid.jpg"
+    folder = out.args[2].folder
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "cells", "grid.jpg", "prompt.json", "table.csv", "table.json", "workflow.json",
+    ]  # fmt: skip
 
 
 def test_a_connected_lora_and_no_axis(

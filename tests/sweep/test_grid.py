@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -82,41 +83,76 @@ def test_a_page_of_failed_cells_only_can_be_drawn() -> None:
     assert sheet.width > 2 * grid.SMALLEST_CELL_PX
 
 
-def test_labels_never_leave_their_room(monkeypatch: pytest.MonkeyPatch) -> None:
+ODD = (
+    "a\nlong prompt " * 20, "w" * 300, "", "\ud800 half \x00 a letter", "שלום עולם " * 30,
+    "🐱🚀 👩\u200d👧" * 40, "很长的提示词" * 200, "\u202e" + "turned " * 50, "x y " * 2500,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("first", range(len(ODD)))
+def test_labels_never_leave_their_room(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
     """Measured where they are drawn: long values, line breaks, words without end."""
-    plan = make_plan()
-    odd = ("a\nlong prompt " * 20, "w" * 300, "")
-    object.__setattr__(plan, "row_labels", odd)
-    object.__setattr__(plan, "column_labels", odd[:2])
-    object.__setattr__(plan, "page_labels", ("page\r\n" * 30,))
+    odd = [ODD[(first + n) % len(ODD)] for n in range(3)]
+    plan = replace(
+        make_plan(), row_labels=tuple(odd), column_labels=tuple(odd[:2]), page_labels=(odd[2],)
+    )
     drawn: list[tuple[float, float, float, float]] = []
     real = ImageDraw.ImageDraw.text
 
     def measured(self: Any, at: tuple[float, float], text: str, **options: Any) -> None:
-        drawn.append(self.textbbox(at, text, font=options["font"]))
+        if text:
+            drawn.append(self.textbbox(at, text, font=options["font"]))
         real(self, at, text, **options)
 
     monkeypatch.setattr(ImageDraw.ImageDraw, "text", measured)
     pictures = pictures_of(plan, (64, 64))
     del pictures[5]
-    sheet = grid.draw_page(plan, 0, pictures, {5: "w" * 400 + " why " * 300}, "title\n" * 80)
-    found = boxes(sheet, make_subset(plan))
+    title = "title\n" * 80
+    sheet = grid.draw_page(plan, 0, pictures, {5: "w" * 400 + " why " * 300}, title)
+    layout = grid.lay_out(plan, (64, 64), title)
+    assert sheet.size == layout.size
     assert len(drawn) > 5
-    for left, top, right, bottom in drawn:
-        assert left >= 0
-        assert top >= 0
-        assert right <= sheet.width
-        assert bottom <= sheet.height
-    heading, first, second, row = drawn[:4]
-    assert heading[3] <= first[1]
-    assert first[2] <= second[0]
-    assert first[3] <= found[0][1]
-    assert row[2] <= found[0][0]
+    left, top, _, bottom = layout.cells_box
+    second = layout.corner(0, 1)[0]
+    grey = (*layout.corner(2, 1), layout.corner(2, 1)[0] + 192, layout.corner(2, 1)[1] + 192)
+    rooms = [
+        (0, 0, sheet.width, layout.title_height),
+        (left, layout.title_height, second, top),
+        (second, layout.title_height, sheet.width, top),
+        (0, layout.title_height, left, bottom),
+        (left, layout.title_height, sheet.width, layout.title_height + layout.heading_height),
+        grey,
+    ]
+    for box in drawn:
+        assert any(
+            box[0] >= room[0] - 1 and box[1] >= room[1] and box[2] <= room[2] + 1
+            and box[3] <= room[3] + 1
+            for room in rooms
+        ), box  # fmt: skip
 
 
-def make_subset(plan: SweepPlan) -> SweepPlan:
-    """Without its last cell, which is grey."""
-    return SweepPlan(plan.cells[:5], plan.row_labels, plan.column_labels, plan.page_labels)
+def test_long_labels_wrap_before_they_are_cut() -> None:
+    plan = make_plan()
+    prompt = "a red house with a white roof by day, seen from the garden"
+    object.__setattr__(plan, "column_labels", (prompt, "short"))
+    layout = grid.lay_out(plan, (192, 192), "t")
+    lines = grid._column_label(prompt, layout.cell[0])
+    assert 1 < len(lines.lines) <= grid.COLUMN_LABEL_LINES
+    assert " ".join(lines.lines) == prompt
+    assert layout.label_height > grid.lay_out(make_plan(), (192, 192), "t").label_height
+
+
+def test_each_picture_is_fetched_once_and_one_for_its_size() -> None:
+    class Counting(dict[int, Image.Image]):
+        fetched: ClassVar[list[int]] = []
+
+        def __getitem__(self, index: int) -> Image.Image:
+            self.fetched.append(index)
+            return super().__getitem__(index)
+
+    plan = make_plan()
+    grid.draw_page(plan, 0, Counting(pictures_of(plan, (64, 64))), {}, "t")
+    assert sorted(Counting.fetched) == [0, 0, 1, 2, 3, 4, 5]
 
 
 def test_a_very_large_grid_stays_openable() -> None:
@@ -127,4 +163,14 @@ def test_a_very_large_grid_stays_openable() -> None:
     plan = plan_sweep(CellSettings(), chosen)
     picture = Image.new("RGB", (1024, 1024))
     sheet = grid.draw_page(plan, 0, {cell.index: picture for cell in plan.cells}, {}, "t")
-    assert sheet.height <= grid.LARGEST_SIDE_PX + 400
+    assert sheet.height <= grid.Limits().side_px
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(64, 64), (4096, 1), (1, 4096), (30, 30)])
+def test_no_sheet_is_larger_than_its_limits(rows: int, columns: int) -> None:
+    plan = replace(make_plan(), row_labels=("row",) * rows, column_labels=("column",) * columns)
+    for size in ((1024, 1024), (64, 64), (512, 2048)):
+        layout = grid.lay_out(plan, size, "t")
+        assert max(layout.size) <= grid.Limits().side_px
+        assert layout.size[0] * layout.size[1] <= 89_000_000
+        assert min(layout.cell) >= 1
