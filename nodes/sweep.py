@@ -30,9 +30,10 @@ class KilnSweep(io.ComfyNode):
             node_id="KilnSweep",
             display_name="Sweep (Kiln)",
             category="LoRA Kiln/sweep",
-            description="Draws what a LoRA does over strengths, CFG scales and more, as a "
-            "labelled grid with a table. Cells are sampled together and equal what the stock "
-            "loader and sampler draw; one cell of every sweep is checked.",
+            description="Draws what LoRAs do over strengths, CFG scales, checkpoints, prompts and "
+            "more, as labelled grids with a table. What was drawn before is not drawn again. "
+            "Cells are sampled together and equal what the stock loader and sampler draw; one "
+            "cell of every sweep is checked.",
             inputs=[
                 *_subject_inputs(), *_axis_inputs(), *_sampling_inputs(),
                 *inputs_of(SweepFileSettings),
@@ -146,7 +147,8 @@ def _axis_inputs() -> list[io.Input]:
         KILN_AXIS.Input(
             f"axis_{number}",
             optional=True,
-            tooltip=f"What varies over the {place}, for example a Strength or CFG axis.",
+            tooltip=f"What varies over the {place}: Strength, CFG, Checkpoint, Prompt, Seed or "
+            "another axis. Any number more can be chained to it.",
         )
         for number, place in enumerate(places, start=1)
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from ..core.registry import declared_objects
@@ -19,12 +20,14 @@ class Target:
         doc: what it means, for the tooltip.
         apply: settings, value -> settings with the value.
         label: value -> label in the grid.
+        labels: all values of an axis -> their labels, where one depends on the others.
     """
 
     name: str = ""
     doc: str = ""
     apply: Callable[[CellSettings, Any], CellSettings]
     label: Callable[[Any], str]
+    labels: Callable[[Sequence[Any]], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,7 @@ class Axis:
         takes_run: whether a training run can be connected whose checkpoints are the names.
         multiline: whether its text is of several lines.
         baseline: value that must always be there to compare with, or None.
+        spare_baseline: the baseline is added only where no other axis brings one.
         late: applied after the others, since it changes what they set.
     """
 
@@ -56,6 +60,7 @@ class Axis:
     takes_run: bool = False
     multiline: bool = False
     baseline: Any = None
+    spare_baseline: bool = False
     late: bool = False
 
     def target(self, name: str = "") -> Target:
@@ -88,8 +93,19 @@ class AxisValues:
         return self.axis.target(self.target_name)
 
     def labels(self) -> tuple[str, ...]:
-        """One label per value."""
-        return tuple(self.target.label(value) for value in self.values)
+        """One label per value, all of them different."""
+        target = self.target
+        labels = target.labels or (lambda values: [target.label(value) for value in values])
+        return tuple(_told_apart(labels(self.values)))
+
+
+def _told_apart(labels: Sequence[str]) -> list[str]:
+    """A number behind a label that was there before: an empty prompt is shown as (empty)."""
+    told: dict[str, None] = {}
+    for label in labels:
+        names = (f"{label} ({number})" if number > 1 else label for number in count(1))
+        told[next(name for name in names if name not in told)] = None
+    return list(told)
 
 
 def axes() -> dict[str, Axis]:

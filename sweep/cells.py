@@ -68,14 +68,15 @@ class SweepPlan:
 def plan_sweep(base: CellSettings, chosen: Sequence[AxisValues]) -> SweepPlan:
     """Multiply the axes out: the first gives rows, the second columns, the rest pages.
 
-    A strength axis is added where no axis shows the model without the LoRA, and always contains 0.
+    The model without the LoRA is always there: a strength axis always has 0; without one, an axis
+    of LoRAs or blocks gets the value ``none``; without these, strengths are added.
     Where strengths vary on the model or the text encoders alone, that picture is a hidden cell.
 
     Raises:
         ConfigError: the same axis twice, or too many pictures.
     """
     _refuse_twice(chosen)
-    complete = [_with_baseline(values) for values in _with_comparison(base, chosen)]
+    complete = _with_comparison(base, chosen)
     while len(complete) < 2:
         complete.append(AxisValues("cfg", (base.cfg,)))
     rows, columns, pages = complete[0], complete[1], complete[2:]
@@ -98,7 +99,7 @@ def plan_sweep(base: CellSettings, chosen: Sequence[AxisValues]) -> SweepPlan:
         cells=tuple(cells),
         row_labels=rows.labels(),
         column_labels=columns.labels(),
-        page_labels=tuple(_page_label(pages, combination) for combination in combinations),
+        page_labels=tuple(", ".join(own) for own in product(*(p.labels() for p in pages))),
         axes=tuple(complete),
         hidden=_hidden_bases(cells),
     )
@@ -127,12 +128,20 @@ def _refuse_twice(chosen: Sequence[AxisValues]) -> None:
 
 
 def _with_comparison(base: CellSettings, chosen: Sequence[AxisValues]) -> list[AxisValues]:
-    """Add strengths where nothing that is chosen shows the model without the LoRA."""
-    if any(values.axis.baseline is not None for values in chosen):
-        return list(chosen)
+    """One axis shows the model without the LoRA; where none can, strengths are added that do."""
+    able = [values for values in chosen if values.axis.baseline is not None]
+    if able:
+        bearer = min(able, key=_willingness)
+        return [_with_baseline(values) if values is bearer else values for values in chosen]
     # The base value 0 alone has nothing beside it; then there is one column, the model itself.
     strengths = AxisValues("strength", tuple(dict.fromkeys((0.0, base.strength))))
-    return [*chosen[:1], strengths, *chosen[1:]]
+    # Beside a single axis; two that the person chose stay rows and columns.
+    return [*chosen, strengths]
+
+
+def _willingness(values: AxisValues) -> tuple[bool, bool]:
+    """The axis whose zero it is comes first, then one where the person wrote it already."""
+    return values.axis.spare_baseline, values.axis.baseline not in values.values
 
 
 def _with_baseline(values: AxisValues) -> AxisValues:
@@ -150,7 +159,3 @@ def _apply(
     for axis_values, value in pairs:
         settings = axis_values.target.apply(settings, value)
     return settings
-
-
-def _page_label(pages: Sequence[AxisValues], combination: Sequence[Any]) -> str:
-    return ", ".join(a.target.label(v) for a, v in zip(pages, combination, strict=True))

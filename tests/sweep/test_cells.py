@@ -96,8 +96,8 @@ def test_more_than_two_axes_make_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {c.settings.seed for c in swept.cells if c.page == 1} == {8}
     missing = plan(seed=(7, 8), cfg=(2.0, 4.0))
     assert missing.row_labels == ("seed 7", "seed 8")
-    assert missing.column_labels == ("strength 0", "strength 0.8")
-    assert missing.page_labels == ("CFG 2", "CFG 4")
+    assert missing.column_labels == ("CFG 2", "CFG 4")
+    assert missing.page_labels == ("strength 0", "strength 0.8")
     pictures = {cell.index: Image.new("RGB", (64, 64)) for cell in swept.cells}
     pages = [draw_page(swept, page, pictures, {}, "t") for page in range(3)]
     assert len({page.size for page in pages}) == 1

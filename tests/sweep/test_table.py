@@ -47,7 +47,7 @@ def test_columns_come_in_a_stable_order_with_a_label_per_axis() -> None:
         "cell", "page", "row", "column", "axis_strength", "axis_cfg", "lora", "strength",
         "clip_strength", "blocks", "cfg", "seed", "steps", "sampler", "scheduler", "prompt",
         "negative", "width_px", "height_px", "mode", "reason", "seconds", "error", "effect",
-        "parity", "batch",
+        "parity", "batch", "origin", "keys_matched", "keys", "inert",
     ]  # fmt: skip
     assert (rows[-1]["axis_strength"], rows[-1]["axis_cfg"]) == ("", "")
     last = rows[len(plan.cells) - 1]
