@@ -428,3 +428,43 @@ def test_the_time_that_is_left_is_told() -> None:
     assert watcher.said[0] == "12 cells; 12 pictures to draw in 12 batches"
     assert watcher.said[1] == "1 of 12 cells, about 1 s left"
     assert len(watcher.said) == 12
+
+
+def test_five_hundred_cells_are_never_in_memory_together() -> None:
+    """Pictures and latents of a batch or two, whatever the size of the sweep."""
+    import gc
+
+    from lora_kiln.host.cell_store import CellStore
+    from lora_kiln.host.sweeping import SweepRunner
+
+    class Counting(Watcher):
+        most: tuple[int, int] = (0, 0)
+
+        def update(self, done: int, total: int, *, picture: Image.Image | None = None) -> None:
+            if picture is not None:
+                alive = gc.get_objects()
+                pictures = sum(issubclass(type(own), Image.Image) for own in alive)
+                tensors = sum(issubclass(type(own), torch.Tensor) for own in alive)
+                self.most = (max(self.most[0], pictures), max(self.most[1], tensors))
+                del alive
+
+    axes = [
+        AxisValues("strength", tuple(n / 10 for n in range(20))),
+        AxisValues("cfg", tuple(float(n) for n in range(1, 26))),
+    ]
+    plan = plan_sweep(CellSettings(steps=1), axes)
+    assert len(plan.cells) == 500
+    before = gc.get_objects()
+    alive = tuple(
+        sum(issubclass(type(own), kind) for own in before) for kind in (Image.Image, torch.Tensor)
+    )
+    del before
+    watcher, unchecked = Counting(), SweepRunner
+    runner = unchecked(  # type: ignore[call-arg]
+        sampler=FakeSampler(), vae=FakeVae(), store=CellStore(_SCRATCH[0], key_of),
+        progress=watcher, mode="auto",
+    )  # type: ignore[arg-type]
+    runner.run(plan)
+    assert len(runner.pictures) == 500
+    assert watcher.most[0] - alive[0] <= 24
+    assert watcher.most[1] - alive[1] <= 24
