@@ -26,7 +26,7 @@ from ..sweep.difference import FOOTER_PX, DifferencePainter, draw_legend
 from ..sweep.file_settings import SweepFileSettings
 from ..sweep.grid import draw_sheet, lay_out, picture_size, plain_painter
 from ..sweep.picture_format import blocks_of, picture_formats
-from ..sweep.picture_metadata import PROMPT, WORKFLOW
+from ..sweep.picture_metadata import PROMPT, WORKFLOW, png_with_texts
 from ..sweep.result import StoredPictures, SweepResult
 from ..sweep.strip import encode_strip, plan_strip
 from ..sweep.table import columns_of, rows_of, to_csv, to_json
@@ -114,9 +114,17 @@ class _Writer:
         for number, index in enumerate(self.pictures):
             self._tell("pictures", number, len(self.pictures))
             own = {**self.texts, "kiln_cell": json.dumps(by_cell[index])}
-            name = f"cell_{index:04d}"
-            files[index] = self._write(Path("cells") / name, self.pictures[index], own)
+            files[index] = self._write_cell(Path("cells") / f"cell_{index:04d}", index, own)
         return StoredPictures(files)
+
+    def _write_cell(self, name: Path, index: int, texts: Mapping[str, str]) -> Path:
+        if self.settings.format.suffix != ".png" or not isinstance(self.pictures, StoredPictures):
+            return self._write(name, self.pictures[index], texts)
+        # It is a PNG already; only its texts differ.
+        path = self.folder / name.with_suffix(".png")
+        data = self.pictures.files[index].read_bytes()
+        atomic.write_bytes(path, png_with_texts(data, texts))
+        return path
 
     def write_table(self) -> None:
         """As CSV, and as JSON with what the sweep was."""

@@ -156,3 +156,22 @@ def test_settings_name_what_is_wrong() -> None:
     for wrong in ({"picture_format": "bmp"}, {"picture_quality": 0}, {"strip_axis": "mood"}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             SweepFileSettings(**wrong)
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=20), st.text(max_size=200), max_size=4))
+def test_texts_of_a_png_are_exchanged_without_touching_its_pixels(texts: dict[str, str]) -> None:
+    from io import BytesIO
+
+    from lora_kiln.sweep.picture_metadata import png_info, png_with_texts
+
+    names = {f"n{number}": text.replace("\0", "") for number, text in enumerate(texts.values())}
+    names = {name: text.encode("utf-8", "replace").decode() for name, text in names.items()}
+    picture = Image.effect_noise((40, 30), 50).convert("RGB")
+    file = BytesIO()
+    picture.save(file, "PNG", pnginfo=png_info({"old": "x", "odd": "ü"}))
+    with Image.open(BytesIO(png_with_texts(file.getvalue(), names))) as found:
+        found.load()
+        assert found.tobytes() == picture.tobytes()
+        assert dict(found.info) == names
+    with Image.open(BytesIO(png_with_texts(file.getvalue(), names))) as found:
+        found.verify()
