@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import comfy.model_patcher
@@ -74,6 +75,18 @@ def vae_identity(vae: comfy.sd.VAE) -> Identity:
     hasher = Hasher()
     _add_patcher(hasher, vae.patcher)
     hasher.add("dtype", vae.vae_dtype)
+    return _finish(hasher)
+
+
+def vision_identity(clip_vision: Any) -> Identity:
+    """Identity of a CLIP_VISION: weights, kind, picture size and normalisation."""
+    hasher = Hasher()
+    _add_patcher(hasher, clip_vision.patcher)
+    hasher.add("kind", clip_vision.model_type)
+    hasher.add("config", clip_vision.config)
+    pixels = [clip_vision.image_size, clip_vision.image_mean, clip_vision.image_std]
+    hasher.add("pixels", pixels)
+    hasher.add("dtype", clip_vision.dtype)
     return _finish(hasher)
 
 

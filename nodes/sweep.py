@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from ..sweep.file_settings import SweepFileSettings
 from .big_images import cell_images, file_images
 from .chosen import CONNECTED, chosen_inputs, chosen_lora, chosen_stamp
 from .inputs import LARGEST_SEED, inputs_of, settings_of
+from .texts import workflow_texts
 from .types import KILN_AXIS, KILN_SWEEP
 
 
@@ -90,7 +90,7 @@ class KilnSweep(io.ComfyNode):
         progress = ComfyProgress(cls.hidden.unique_id)
         runner = make_runner(model, clip, vae, files, progress, mode)
         about: dict[str, Any] = {
-            "title": _title(base, list(files)), "prefix": prefix, "texts": _texts(cls),
+            "title": _title(base, list(files)), "prefix": prefix, "texts": workflow_texts(cls),
             "settings": settings_of(SweepFileSettings, values),
         }  # fmt: skip
         try:
@@ -195,16 +195,6 @@ def _sampling_inputs() -> list[io.Input]:
             tooltip="Name of the folder below output/kiln/sweeps that the files go to.",
         ),
     ]
-
-
-def _texts(cls: Any) -> dict[str, str]:
-    """The workflow, as the stock SaveImage node keeps it in its pictures."""
-    texts = {}
-    if cls.hidden.prompt is not None:
-        texts["prompt"] = json.dumps(cls.hidden.prompt)
-    for name, value in (cls.hidden.extra_pnginfo or {}).items():
-        texts[name] = json.dumps(value)
-    return texts
 
 
 def _differences(result: Any) -> Any:

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from .cells import Cell, SweepPlan
 from .grid import FAINT, HEADING_LETTERS, MARGIN_PX, Layout
+from .lab import to_lab
 from .lettering import draw_lines, line_step, text_width, wrapped
 
 Array = NDArray[np.float32]
@@ -151,26 +152,9 @@ def _colours() -> Array:
     return np.stack(channels, -1).astype(np.float32)
 
 
-@cache
-def _linear() -> Array:
-    """Light of each of the 256 sRGB values (IEC 61966-2-1)."""
-    values = np.arange(256) / 255
-    light = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-    return light.astype(np.float32)
-
-
-_TO_XYZ = np.array(
-    [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]], np.float32
-)
-"""From linear sRGB (IEC 61966-2-1)."""
-
-
 def _lab(picture: Image.Image) -> Array:
-    """(height, width, 3) CIELAB for D65 (CIE 15)."""
-    xyz = _linear()[np.asarray(picture)] @ (_TO_XYZ / _TO_XYZ.sum(1, keepdims=True)).T
-    bent = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116).astype(np.float32)
-    x, y, z = bent[..., 0], bent[..., 1], bent[..., 2]
-    return np.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), -1).astype(np.float32)
+    """(height, width, 3) CIELAB."""
+    return to_lab(np.asarray(picture))
 
 
 def _resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:

@@ -459,11 +459,12 @@ def test_five_hundred_cells_are_never_in_memory_together() -> None:
         sum(issubclass(type(own), kind) for own in before) for kind in (Image.Image, torch.Tensor)
     )
     del before
-    watcher, unchecked = Counting(), SweepRunner
-    runner = unchecked(  # type: ignore[call-arg]
+    watcher = Counting()
+    unchecked: Any = SweepRunner
+    runner = unchecked(
         sampler=FakeSampler(), vae=FakeVae(), store=CellStore(_SCRATCH[0], key_of),
         progress=watcher, mode="auto",
-    )  # type: ignore[arg-type]
+    )
     runner.run(plan)
     assert len(runner.pictures) == 500
     assert watcher.most[0] - alive[0] <= 24
