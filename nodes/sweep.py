@@ -13,6 +13,7 @@ from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..sweep.file_settings import SweepFileSettings
+from ..sweep.lora_names import catalogue
 from .big_images import cell_images, file_images
 from .chosen import CONNECTED, chosen_inputs, chosen_lora, chosen_stamp
 from .inputs import LARGEST_SEED, inputs_of, settings_of
@@ -116,7 +117,9 @@ class KilnSweep(io.ComfyNode):
 
 def _title(base: Any, loras: list[str]) -> str:
     """What all cells have in common."""
-    subject = loras[0] if len(loras) == 1 else f"{len(loras)} LoRAs"
+    runs = {entry.run for entry in catalogue(loras)}
+    several = f"{len(loras)} LoRAs of {runs.pop()}" if len(runs) == 1 else f"{len(loras)} LoRAs"
+    subject = loras[0] if len(loras) == 1 else several.removesuffix(" of ")
     own = f"{base.sampler}, {base.steps} steps, seed {base.seed}"
     return f"{subject} · {own}: {base.prompt}"
 

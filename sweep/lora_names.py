@@ -92,11 +92,13 @@ def newest(entries: Iterable[Entry]) -> list[Entry]:
 def lora_labels(values: Sequence[str]) -> list[str]:
     """Short names that tell the values of one axis apart.
 
-    ``kiln/my_style-001/step_000250.safetensors`` is ``my_style-001 step 250``. Only where two would
-    be the same their folders are named, too.
+    ``kiln/my_style-001/step_000250.safetensors`` is ``my_style-001 step 250``, and ``step 250``
+    among others of the same run. Only where two would be the same their folders are named, too.
     """
     entries = {own.name: own for own in catalogue(value for value in values if value != NO_LORA)}
-    for shown in (_short, _with_folders, _whole):
+    one_run = len(entries) > 1 and len({own.run for own in entries.values()} | {""}) == 2
+    alone = (_step,) if one_run and all(own.run for own in entries.values()) else ()
+    for shown in (*alone, _short, _with_folders, _whole):
         labels = [NO_LORA_LABEL if v == NO_LORA else shown(entries[v]) for v in values]
         if len({label.casefold() for label in labels}) == len(values):
             return labels
@@ -118,6 +120,10 @@ def _entry(name: str, split: tuple[str, str, int], runs: set[str]) -> Entry:
     if folded(split[1]) in runs:
         return Entry(name, *split, split[1], final=True)
     return Entry(name, *split)
+
+
+def _step(entry: Entry) -> str:
+    return _label(entry, "", "").strip()
 
 
 def _short(entry: Entry) -> str:

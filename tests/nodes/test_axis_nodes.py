@@ -170,7 +170,7 @@ def test_a_connected_run_gives_its_steps(
         str(Path("kiln", "axis-002", "step_000002.safetensors")),
         str(Path("kiln", "axis-002.safetensors")),
     )
-    assert out.ui["kiln_axis"][0]["labels"] == ["axis-002 step 2", "axis-002 final"]
+    assert out.ui["kiln_axis"][0]["labels"] == ["step 2", "final"]
     assert len(values_of(node("Checkpoint"), values="all", run=trained)) == 4
     with pytest.raises(KilnError, match="steps 1, 2, 10, 12"):
         run(node("Checkpoint"), values="3", run=trained)
