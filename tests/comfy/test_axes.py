@@ -27,7 +27,7 @@ def prompt_with(node: str, run_name: str = "axes", **inputs: Any) -> dict[str, A
     whole[sweep]["inputs"].update({"steps": 1, "file_prefix": run_name, "axis_1": ["axis", 0]})
     whole[by_type["KilnAxisCfg"]]["inputs"]["values"] = "4"
     whole["axis"] = {"class_type": node, "inputs": inputs}
-    whole["seeds"] = {"class_type": "KilnAxisSeed", "inputs": {"values": "2 from 5"}}
+    whole["seeds"] = {"class_type": "KilnAxisSeed", "inputs": {"values": "2 from 41"}}
     if "run" in inputs:
         inputs["run"] = [train, RUN_OUTPUT]
     return needed(whole, sweep)
@@ -50,8 +50,8 @@ def test_the_checkpoints_of_a_run_go_straight_into_a_sweep(comfy_server: ComfySe
     prompt = prompt_with("KilnAxisCheckpoint", values="2\nlast", run=True, more=["seeds", 0])
     outputs = comfy_server.client().run(prompt, timeout_s=300)["outputs"]
     (shown,) = outputs["axis"]["kiln_axis"]
-    assert shown == {"count": 2, "labels": ["axes-001 step 2", "axes-001 final"]}
-    assert outputs["seeds"]["kiln_axis"][0]["labels"] == ["seed 5", "seed 6"]
+    assert shown == {"count": 2, "labels": ["step 2", "final"]}
+    assert outputs["seeds"]["kiln_axis"][0]["labels"] == ["seed 41", "seed 42"]
     sweep = next(name for name, own in prompt.items() if own["class_type"] == "KilnSweep")
     # No LoRA, step 2 and the finished one; two seeds; one CFG.
     assert len(outputs[sweep]["kiln_sweep"][0]["rows"]) == 6
