@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -92,8 +93,16 @@ class AxisValues:
         """What the values set."""
         return self.axis.target(self.target_name)
 
+    def label_of(self, value: Any) -> str:
+        """A value's label in the grid."""
+        return self._labels[self.values.index(value)]
+
     def labels(self) -> tuple[str, ...]:
         """One label per value, all of them different."""
+        return self._labels
+
+    @cached_property
+    def _labels(self) -> tuple[str, ...]:
         target = self.target
         labels = target.labels or (lambda values: [target.label(value) for value in values])
         return tuple(_told_apart(labels(self.values)))

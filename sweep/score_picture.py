@@ -87,7 +87,7 @@ def settings_label(plan: SweepPlan, cell: int) -> str:
     """What sets a cell apart, chance aside: ``strength 0.8, CFG 4``."""
     values = plan.cells[cell].values
     parts = [
-        axis.target.label(value)
+        axis.label_of(value)
         for axis, value in zip(plan.axes, values, strict=False)
         if axis.axis_name not in CHANCE_AXES and len(axis.values) > 1
     ]

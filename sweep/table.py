@@ -73,7 +73,7 @@ def rows_of(
         place = {"cell": cell.index, "page": cell.page, "row": cell.row, "column": cell.column}
         labels = {f"axis_{own.axis_name}": "" for own in axes}
         for own, value in zip(axes, cell.values, strict=False):
-            labels[f"axis_{own.axis_name}"] = own.target.label(value)
+            labels[f"axis_{own.axis_name}"] = own.label_of(value)
         outcome = asdict(outcomes[cell.index])
         rows.append({**place, **labels, **asdict(cell.settings), **outcome})
     return rows
