@@ -48,6 +48,7 @@ class CellStore:
 
     def __init__(self, root: Path, key_of: Callable[[CellSettings, str], str]) -> None:
         self._root, self._key_of = root, key_of
+        self._seen: dict[str, StoredCell] = {}
         # Of killed sweeps; another server may be writing here as well.
         atomic.sweep_temporaries(root, older_than_s=STALE_S)
 
@@ -55,6 +56,8 @@ class CellStore:
         """The finished cell, or None; a damaged file is thrown away and drawn again."""
         key = self._key_of(settings, way)
         path = self._path(key)
+        if key in self._seen and path.is_file():
+            return self._seen[key]
         try:
             record = _read_record(path, key)
         except FileNotFoundError:
@@ -62,7 +65,9 @@ class CellStore:
         if record is None:
             path.unlink(missing_ok=True)
             return None
-        return StoredCell(path, record)
+        # Reading all of a large sweep takes seconds, and a sweep asks twice.
+        self._seen[key] = StoredCell(path, record)
+        return self._seen[key]
 
     def put(
         self, settings: CellSettings, way: str, picture: Image.Image, record: Mapping[str, Any]

@@ -19,7 +19,7 @@ from .text import encode_prompt
 
 KEPT_BYTES = 512 << 20
 """Texts above this are encoded again when their turn comes; a sweep may have thousands."""
-_EMBEDDING = re.compile(r"embedding:\s*([^\s,()<\[\]]+)")
+_EMBEDDING = re.compile(r"embedding:\s*([^\s,:()<\[\]]+)")
 
 
 class TextKey(NamedTuple):
