@@ -87,24 +87,31 @@ class BatchDrawer:
             own = Job(job.cell, job.twins, "alone", reason or job.reason)
             yield from self.draw([own])
 
-    def latents(self, jobs: Sequence[Job]) -> torch.Tensor:
-        """(N, C, h, w), without decoding; whatever goes wrong is raised."""
+    def attempt(self, jobs: Sequence[Job]) -> torch.Tensor | Exception:
+        """Latents, (N, C, h, w), or what went wrong, without the memory that it holds."""
         cells = [job.cell for job in jobs]
         beside = jobs[0].way == "batched"
         draw = self.sampler.draw_beside if beside else self.sampler.draw_patched
-        return draw(cells, lambda step: self.on_step(step, len(cells)))
+        return self._caught(lambda: draw(cells, lambda step: self.on_step(step, len(cells))))
 
     def _try(self, jobs: Sequence[Job]) -> Piece | Exception:
-        """Draw and decode together; what went wrong comes without the memory that it holds."""
+        """Draw and decode together."""
         self.progress.check_cancelled()
         started = time.monotonic()
+        latents = self.attempt(jobs)
+        if isinstance(latents, Exception):
+            return latents
+        pixels = self._caught(lambda: self.vae.decode_raw(latents))
+        if isinstance(pixels, Exception):
+            return pixels
+        pictures = tuple(to_picture(own) for own in pixels)
+        return Piece(tuple(jobs), latents, pictures, time.monotonic() - started)
+
+    def _caught(self, work: Callable[[], torch.Tensor]) -> torch.Tensor | Exception:
         try:
-            latents = self.latents(jobs)
-            pixels = self.vae.decode_raw(latents)
+            return work()
         except Exception as error:
             if self.progress.is_cancellation(error):
                 raise
             # Its frames hold the tensors that did not fit.
             return error.with_traceback(None)
-        pictures = tuple(to_picture(own) for own in pixels)
-        return Piece(tuple(jobs), latents, pictures, time.monotonic() - started)

@@ -132,14 +132,17 @@ class SweepRunner:
         self.notes.append(text)
         self.progress.say(text)
 
-    def _trial(self, batch: Sequence[Job]) -> float:
+    def _trial(self, batch: Sequence[Job]) -> float | None:
         """Pace of one step, the second time, when all is loaded."""
         jobs = [_one_step(job) for job in batch]
         for _ in range(2):
             trial, started = Estimate(), time.monotonic()
-            self._drawer.latents(jobs)
+            drawn = self._drawer.attempt(jobs)
+            if isinstance(drawn, Exception):
+                # Drawing itself meets it again, and knows what to do.
+                return None
             trial.note((job.cell.settings for job in jobs), time.monotonic() - started)
-        return trial.measured_pace() or 0.0
+        return trial.measured_pace()
 
     def _draw_all(self, missing: Sequence[Job]) -> None:
         for group in _by_way(missing):

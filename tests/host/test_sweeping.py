@@ -469,3 +469,31 @@ def test_five_hundred_cells_are_never_in_memory_together() -> None:
     assert len(runner.pictures) == 500
     assert watcher.most[0] - alive[0] <= 24
     assert watcher.most[1] - alive[1] <= 24
+
+
+def test_a_trial_that_does_not_fit_is_no_failure(tmp_path: Path) -> None:
+    """Before a sweep of many batches one step is timed; drawing itself then halves."""
+    from lora_kiln.host.cell_store import CellStore
+    from lora_kiln.host.sweep_pace import PaceMemory
+    from lora_kiln.host.sweeping import SweepRunner
+
+    class Small(FakeSampler):
+        def batch_limit(self, settings: CellSettings) -> int:
+            return 4
+
+    def fails(cells: Sequence[Cell], way: str) -> Exception | None:
+        return RuntimeError("CUDA out of memory.") if len(cells) > 2 else None
+
+    for own, said in ((fails, "in 3 batches"), (lambda c, w: None, "in 3 batches, about 1 s")):
+        sampler, watcher = Small(fails=own), Watcher()
+        pace = PaceMemory(tmp_path / said / "pace.json", "key")
+        unchecked: Any = SweepRunner
+        runner = unchecked(
+            sampler=sampler, vae=FakeVae(), store=CellStore(tmp_path / said, key_of),
+            progress=watcher, mode="auto", pace=pace,
+        )
+        runner.run(plan_sweep(CellSettings(steps=2, seed=5), PLAN_AXES))
+        assert modes(runner) == ["batched"] * 12
+        assert watcher.said[0].endswith(said)
+        assert pace.recall() is not None
+        assert watcher.shown[-1] == (24, 24)
