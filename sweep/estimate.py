@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from .cell_settings import CellSettings
@@ -25,39 +25,58 @@ def work_of(settings: CellSettings) -> float:
     return settings.steps * evaluations * passes * pixels
 
 
+@dataclass(frozen=True)
+class _Batch:
+    sampler: str
+    work: float
+    seconds: float
+
+
 @dataclass
 class Estimate:
     """Time that is left, by the pace so far; each sampler has its own once it was seen.
+
+    The first batch loads the model and warms everything up: it counts only as long as there is no
+    other.
 
     Attributes:
         pace: seconds per unit of work known from before, or None.
     """
 
     pace: float | None = None
-    _seen: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _batches: list[_Batch] = field(default_factory=list)
 
     def note(self, cells: Iterable[CellSettings], seconds: float) -> None:
         """Cells of one batch were drawn in so many seconds."""
         each = list(cells)
-        work, spent = self._seen.get(each[0].sampler, (0.0, 0.0))
-        self._seen[each[0].sampler] = (work + sum(map(work_of, each)), spent + seconds)
+        work = sum(map(work_of, each))
+        self._batches.append(_Batch(each[0].sampler, work, seconds))
 
     def measured_pace(self) -> float | None:
         """Seconds per unit over all that was drawn."""
-        work = sum(own for own, _ in self._seen.values())
-        return sum(spent for _, spent in self._seen.values()) / work if work else None
+        return _pace(self._batches[1:] or self._batches)
 
     def seconds_for(self, cells: Iterable[CellSettings]) -> float | None:
         """Time that these cells will take, or None as long as nothing is known."""
-        usual = self.measured_pace() or self.pace
+        warm = self._batches[1:]
+        usual = _pace(warm) or self.pace or _pace(self._batches)
+        own = {name: _pace([b for b in warm if b.sampler == name]) for name in _samplers(warm)}
         total = 0.0
         for cell in cells:
-            work, spent = self._seen.get(cell.sampler, (0.0, 0.0))
-            own = spent / work if work else usual
-            if own is None:
+            pace = own.get(cell.sampler) or usual
+            if pace is None:
                 return None
-            total += own * work_of(cell)
+            total += pace * work_of(cell)
         return total
+
+
+def _pace(batches: Sequence[_Batch]) -> float | None:
+    work = sum(batch.work for batch in batches)
+    return sum(batch.seconds for batch in batches) / work if work else None
+
+
+def _samplers(batches: Iterable[_Batch]) -> set[str]:
+    return {batch.sampler for batch in batches}
 
 
 def time_text(seconds: float) -> str:
