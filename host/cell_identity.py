@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+import comfy.cli_args
 import comfy.ldm.modules.attention
 import comfy.model_patcher
 import comfy.sd
@@ -19,6 +20,21 @@ from .lora_shelf import LoraShelf
 
 CELL_VERSION = 1
 """Raised when the pack itself draws cells otherwise than before."""
+
+
+FLAGS = (
+    "fast", "force_upcast_attention", "dont_upcast_attention", "cublas_ops", "force_channels_last",
+    "supports_fp8_compute", "deterministic",
+)  # fmt: skip
+"""ComfyUI's command line options that change how it computes, where it has them."""
+
+
+def _flags() -> dict[str, str]:
+    found = {}
+    for name in FLAGS:
+        value = getattr(comfy.cli_args.args, name, None)
+        found[name] = ",".join(sorted(map(str, value))) if isinstance(value, set) else str(value)
+    return found
 
 
 class CellIdentity:
@@ -52,6 +68,8 @@ class CellIdentity:
             "device": model.load_device.type,
             "dtype": str(compute_dtype_of(model)),
             "attention": comfy.ldm.modules.attention.optimized_attention.__name__,
+            "flags": _flags(),
+            "vae_device": str(vae.device),
         }
 
     def key(self, settings: CellSettings, way: str) -> str:

@@ -70,6 +70,16 @@ class CellSampler:
                 dict.fromkeys(self._block_of(path) for path, _ in network.named_modules())
             )
 
+    def encode(self, settings: CellSettings) -> None:
+        """Encode a cell's texts, if they were not; whatever goes wrong is raised."""
+        for text in (settings.prompt, settings.negative):
+            self._texts.shape(self._text_key(text, settings))
+
+    def text_order(self, settings: CellSettings) -> tuple[str, float]:
+        """Cells encoded in this order need the text encoders patched once per LoRA and strength."""
+        key = self._text_key("", settings)
+        return key.lora, key.strength
+
     def why_alone(self, settings: CellSettings) -> str:
         """Why cells like this one are sampled one by one; empty when they need not be."""
         if settings.sampler not in BATCHABLE_SAMPLERS:
@@ -104,7 +114,7 @@ class CellSampler:
         passes = 1 if settings.cfg == 1.0 else 2
         for count in range(MOST_IN_BATCH, 1, -1):
             needed = self.model.memory_required([passes * count, *one[1:]])
-            if needed * MEMORY_MARGIN + self._factor_bytes() < budget:
+            if needed * MEMORY_MARGIN + self._factor_bytes(count) < budget:
                 return count
         return 1
 
@@ -127,8 +137,10 @@ class CellSampler:
         with Attachment() as attachment:
             return self._sample(model.clone(), cells, attachment, on_step)
 
-    def _factor_bytes(self) -> int:
-        return max((self.shelf.facts(name).size_bytes for name in self.shelf.names), default=0)
+    def _factor_bytes(self, cells: int) -> int:
+        """Of as many LoRAs as a batch may hold."""
+        sizes = sorted(self.shelf.facts(name).size_bytes for name in self.shelf.usable())
+        return sum(sizes[-cells:])
 
     def _cell_lora(self, settings: CellSettings, names: Sequence[str]) -> CellLora:
         if settings.strength == 0:

@@ -86,6 +86,7 @@ class Hasher:
         self._write("function", f"{function.__module__}.{function.__qualname__}")
         self._code(function.__code__, where, depth)
         self._value(function.__defaults__, where, depth + 1)
+        self._value(function.__kwdefaults__, where, depth + 1)
         for cell in function.__closure__ or ():
             self._value(cell.cell_contents, where, depth + 1)
         if isinstance(value, types.MethodType):

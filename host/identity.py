@@ -26,6 +26,7 @@ from . import paths
 from .hashing import Hasher, hash_tensors
 
 _TENSOR_HASHES: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
+_FILE_HASHES: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
 _FILE_LOADERS = "comfy.sd"
 """Module whose loader functions take the source file, or a list of them, as first argument."""
 
@@ -67,6 +68,10 @@ def clip_identity(clip: comfy.sd.CLIP) -> Identity:
     hasher.add("layer", clip.layer_idx)
     hasher.add("tokenizer", type(clip.tokenizer).__qualname__)
     hasher.add("tokenizer options", getattr(clip, "tokenizer_options", {}))
+    hasher.add("hooks", getattr(clip.patcher, "forced_hooks", None))
+    for name in ("apply_hooks_to_conds", "use_clip_schedule"):
+        hasher.add(name, getattr(clip, name, None))
+    hasher.add("device", clip.patcher.load_device.type)
     return _finish(hasher)
 
 
@@ -96,9 +101,12 @@ def _add_patcher(hasher: Hasher, patcher: comfy.model_patcher.ModelPatcher) -> N
     hasher.add("patches", patcher.patches)
     hasher.add("object patches", patcher.object_patches)
     hasher.add("options", patcher.model_options)
-    for name in ("weight_wrapper_patches", "injections", "wrappers", "callbacks", "hook_patches",
+    hasher.add("loading", _loading(patcher))
+    for name in ("weight_wrapper_patches", "injections", "wrappers", "callbacks",
                  "attachments"):
         hasher.add(name, {k: v for k, v in (getattr(patcher, name, None) or {}).items() if v})
+    # A hook that changes only text encoders leaves an empty entry on the MODEL.
+    hasher.add("hook_patches", dict(getattr(patcher, "hook_patches", None) or {}))
 
 
 def _finish(hasher: Hasher) -> Identity:
@@ -107,15 +115,27 @@ def _finish(hasher: Hasher) -> Identity:
 
 
 def _weights_hash(patcher: comfy.model_patcher.ModelPatcher) -> str:
+    model = patcher.model
+    if model in _FILE_HASHES:
+        return _FILE_HASHES[model]
     files = source_files(patcher)
     if files:
         parts = [remembered_file_hash(path) for path in files]
         parts.append(str(next(iter(patcher.model.parameters())).dtype))
-        return hashlib.sha256("/".join(parts).encode("ascii")).hexdigest()
-    model = patcher.model
+        # What was read once stays what it is, even when its file is overwritten meanwhile.
+        _FILE_HASHES[model] = hashlib.sha256("/".join(parts).encode("ascii")).hexdigest()
+        return _FILE_HASHES[model]
     if model not in _TENSOR_HASHES:
         _TENSOR_HASHES[model] = hash_tensors(_unpatched_tensors(patcher))
     return _TENSOR_HASHES[model]
+
+
+def _loading(patcher: comfy.model_patcher.ModelPatcher) -> list[Any]:
+    """How the file was read: some ways to read it compute otherwise, such as fast fp8."""
+    factory = getattr(patcher, "cached_patcher_init", None)
+    options = list(factory[1][1:]) if factory and source_files(patcher) else []
+    config = getattr(patcher.model, "model_config", None)
+    return [options, dict(getattr(config, "optimizations", None) or {})]
 
 
 def source_files(patcher: comfy.model_patcher.ModelPatcher) -> list[Path]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..core.errors import LoraFormatError
 from .identity import remembered_file_hash
 from .lora_factors import LoadedLora, load_lora
 
@@ -55,12 +56,12 @@ class LoraShelf:
     def __init__(self, model: Any, clip: Any, files: Mapping[str, Path]) -> None:
         self._model, self._clip, self._files = model, clip, dict(files)
         self._facts: dict[str, LoraFacts] = {}
+        self._refused: dict[str, LoraFormatError] = {}
         self._loaded: OrderedDict[str, LoadedLora] = OrderedDict()
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All LoRAs, in the order in which they were named."""
-        return tuple(self._files)
+    def usable(self) -> tuple[str, ...]:
+        """LoRAs that were read and fit the model."""
+        return tuple(self._facts)
 
     def facts(self, name: str) -> LoraFacts:
         """What is known of a LoRA.
@@ -68,8 +69,14 @@ class LoraShelf:
         Raises:
             LoraFormatError: the file cannot be read or fits nothing of the model.
         """
+        if name in self._refused:
+            raise self._refused[name]
         if name not in self._facts:
-            self.loaded(name)
+            try:
+                self.loaded(name)
+            except LoraFormatError as error:
+                self._refused[name] = error
+                raise
         return self._facts[name]
 
     def loaded(self, name: str) -> LoadedLora:

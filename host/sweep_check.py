@@ -11,7 +11,6 @@ import torch
 from ..core.protocols import Progress
 from . import parity
 from .cell_sampler import CellSampler
-from .identity import compute_dtype_of
 from .sweep_drawing import Failure, Piece
 from .sweep_jobs import Job
 
@@ -41,13 +40,10 @@ def job_to_check(jobs: Sequence[Job]) -> Job | None:
     return random.Random(jobs[0].cell.settings.seed).choice(candidates)
 
 
-def check(
-    job: Job | None, drawn: Sequence[Piece | Failure], sampler: CellSampler, progress: Progress
-) -> Verdict:
-    """Draw a cell again with the stock loader and sampler alone."""
-    latent = None if job is None else _latent_of(job, drawn)
-    if job is None or latent is None:
-        return Verdict()
+def stock_latent(
+    job: Job, sampler: CellSampler, progress: Progress
+) -> torch.Tensor | Verdict:
+    """(C, h, w) as the stock loader and sampler draw it alone, or why there is none."""
     index = job.cell.index
     try:
         stock = sampler.draw_patched([job.cell], lambda _step: progress.check_cancelled())[0]
@@ -58,7 +54,24 @@ def check(
         return Verdict(index, f"cell {index} could not be checked: {text}")
     if not torch.isfinite(stock).all():
         return Verdict(index, f"cell {index} cannot be checked: the stock loader gives NaN")
-    found = parity.compare(latent, stock, compute_dtype_of(sampler.model))
+    return stock
+
+
+def judge(
+    job: Job, drawn: Sequence[Piece | Failure], stock: torch.Tensor, dtype: torch.dtype
+) -> Verdict:
+    """Compare a cell with its stock latent.
+
+    Args:
+        job: what was checked.
+        drawn: its batch.
+        stock: (C, h, w).
+        dtype: in which the model computes.
+    """
+    latent = _latent_of(job, drawn)
+    if latent is None:
+        return Verdict()
+    index, found = job.cell.index, parity.compare(latent, stock, dtype)
     note = (
         f"cell {index} differs from the stock loader by {found.difference:.1e} of the "
         f"latent's range ({found.measure})"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from PIL import Image
@@ -17,6 +18,7 @@ from .preview import to_picture
 from .sweep_jobs import Job
 from .vae import ComfyVae
 
+T = TypeVar("T")
 OnStep = Callable[[int, int], None]
 
 
@@ -45,6 +47,11 @@ class Failure:
     error: str
 
 
+def _patch_order(job: Job) -> tuple[str, float, str]:
+    settings = job.cell.settings
+    return settings.lora, settings.strength, settings.blocks
+
+
 @dataclass
 class BatchDrawer:
     """Draws and decodes.
@@ -71,7 +78,7 @@ class BatchDrawer:
             return
         drawn = self._try(jobs)
         if isinstance(drawn, Piece):
-            yield drawn
+            yield from self._sound(drawn)
         elif is_out_of_memory(drawn) and len(jobs) > 1:
             release_memory()
             self.most = len(jobs) // 2
@@ -81,10 +88,28 @@ class BatchDrawer:
         else:
             yield from self.draw_alone(jobs, f"its batch failed: {drawn}")
 
+    def _sound(self, piece: Piece) -> Iterator[Piece | Failure]:
+        """What of a piece is made of numbers; the rest once more alone."""
+        sound = [bool(torch.isfinite(latent).all()) for latent in piece.latents]
+        if all(sound):
+            yield piece
+            return
+        good = [number for number, fine in enumerate(sound) if fine]
+        if good:
+            yield Piece(
+                tuple(piece.jobs[n] for n in good), piece.latents[good],
+                tuple(piece.pictures[n] for n in good), piece.seconds * len(good) / len(sound),
+            )  # fmt: skip
+        bad = [job for job, fine in zip(piece.jobs, sound, strict=True) if not fine]
+        if bad[0].way == "alone":
+            yield Failure(bad[0], "the model gives values that are no numbers (NaN)")
+        else:
+            yield from self.draw_alone(bad, "its batch gave values that are no numbers (NaN)")
+
     def draw_alone(self, jobs: Sequence[Job], reason: str = "") -> Iterator[Piece | Failure]:
         """One by one, ordered so that the weights are patched once per LoRA and strength."""
-        for job in sorted(jobs, key=lambda job: job.cell.settings.strength):
-            own = Job(job.cell, job.twins, "alone", reason or job.reason)
+        for job in sorted(jobs, key=_patch_order):
+            own = replace(job, way="alone", reason=reason or job.reason)
             yield from self.draw([own])
 
     def attempt(self, jobs: Sequence[Job]) -> torch.Tensor | Exception:
@@ -101,17 +126,17 @@ class BatchDrawer:
         latents = self.attempt(jobs)
         if isinstance(latents, Exception):
             return latents
-        pixels = self._caught(lambda: self.vae.decode_raw(latents))
-        if isinstance(pixels, Exception):
-            return pixels
-        pictures = tuple(to_picture(own) for own in pixels)
+        pictures = self._caught(lambda: tuple(map(to_picture, self.vae.decode_raw(latents))))
+        if isinstance(pictures, Exception):
+            return pictures
         return Piece(tuple(jobs), latents, pictures, time.monotonic() - started)
 
-    def _caught(self, work: Callable[[], torch.Tensor]) -> torch.Tensor | Exception:
+    def _caught(self, work: Callable[[], T]) -> T | Exception:
         try:
             return work()
         except Exception as error:
             if self.progress.is_cancellation(error):
                 raise
-            # Its frames hold the tensors that did not fit.
+            # Its frames, and those of what led to it, hold the tensors that did not fit.
+            error.__context__ = error.__cause__ = None
             return error.with_traceback(None)

@@ -32,7 +32,7 @@ def effects(plan: SweepPlan, files: Mapping[int, Path]) -> Iterator[tuple[int, f
 def picture_difference(picture: Image.Image, other: Image.Image) -> float:
     """Mean absolute difference of two pictures, 0..1."""
     first = np.asarray(picture, dtype=np.float32)
-    return round(float(np.abs(first - np.asarray(other, dtype=np.float32)).mean()) / 255, 5)
+    return float(np.abs(first - np.asarray(other, dtype=np.float32)).mean()) / 255
 
 
 def _read(path: Path) -> Image.Image:

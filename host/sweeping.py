@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
 from PIL import Image
 
 from ..core.errors import HostError
@@ -19,7 +20,8 @@ from ..sweep.result import StoredPictures
 from ..sweep.table import CellOutcome
 from .cell_sampler import CellSampler
 from .cell_store import CellStore
-from .sweep_check import check, job_to_check
+from .identity import compute_dtype_of
+from .sweep_check import Verdict, job_to_check, judge, stock_latent
 from .sweep_drawing import BatchDrawer, Failure, Piece
 from .sweep_effects import effects
 from .sweep_jobs import Job, jobs_of, stored_cell
@@ -74,15 +76,17 @@ class SweepRunner:
         Raises:
             ConfigError: a cell asks for what the model does not have.
             HostError: not a single cell could be drawn.
-            LoraFormatError: a LoRA cannot be read or fits nothing.
         """
         self._plan, self._sheet, self._estimate = plan, LiveSheet(plan), Estimate()
         self._drawer = BatchDrawer(self.sampler, self.vae, self.progress, self._show)
-        self._note_loras()
         self._cells = {cell.index: cell for cell in plan.drawn}
-        jobs = jobs_of(plan, self.sampler, self.store, self.mode)
-        self._total_steps = sum(job.cell.settings.steps for job in jobs)
-        missing = self._take_stored(jobs)
+        jobs, failed = jobs_of(plan, self.sampler, self.store, self.mode)
+        everything = (*jobs, *(job for job, _ in failed))
+        self._total_steps = sum(job.cell.settings.steps for job in everything)
+        self._note_loras()
+        for job, reason in failed:
+            self._fail(Failure(job, reason))
+        missing = self._with_texts(self._take_stored(jobs))
         self._waiting = {job.cell.index: job for job in missing}
         self._say_plan(missing)
         if self.mode != "estimate":
@@ -95,6 +99,8 @@ class SweepRunner:
         """Which keys of each LoRA fit the model."""
         names = dict.fromkeys(c.settings.lora for c in self._plan.cells if c.settings.has_lora)
         for name in names:
+            if name not in self.sampler.shelf.usable():
+                continue
             facts = self.sampler.shelf.facts(name)
             of = f"{name}: " if len(names) > 1 else ""
             self.notes.append(f"{of}{facts.matched} of {facts.keys} keys matched")
@@ -115,6 +121,22 @@ class SweepRunner:
             self._set(job, stored.path, CellOutcome(**own, origin="stored"))
             self._done_steps += job.cell.settings.steps
         return missing
+
+    def _with_texts(self, jobs: Sequence[Job]) -> list[Job]:
+        """Encode all texts; those cells fail whose texts cannot be."""
+        fine = set()
+        for job in sorted(jobs, key=lambda job: self.sampler.text_order(job.cell.settings)):
+            self.progress.check_cancelled()
+            try:
+                self.sampler.encode(job.cell.settings)
+            except Exception as error:
+                if self.progress.is_cancellation(error):
+                    raise
+                text = str(error.with_traceback(None)) or type(error).__name__
+                self._fail(Failure(job, text))
+            else:
+                fine.add(job.cell.index)
+        return [job for job in jobs if job.cell.index in fine]
 
     def _say_plan(self, missing: Sequence[Job]) -> None:
         """Count and time, before anything is drawn."""
@@ -153,23 +175,42 @@ class SweepRunner:
 
     def _draw_together(self, jobs: Sequence[Job]) -> None:
         """Draw in batches; the first one decides whether the way is good enough."""
-        checked = job_to_check(jobs)
+        checked, stock = job_to_check(jobs), None
         while jobs[0].way != "alone":
-            first, *others = sorted(self._batches(jobs), key=lambda batch: checked not in batch)
+            # The others by size: the second one tells the pace.
+            batches = sorted(self._batches(jobs), key=len, reverse=True)
+            first, *others = sorted(batches, key=lambda batch: checked not in batch)
+            if checked and stock is None and (checked.way == "batched" or len(first) > 1):
+                # Before the batch, so that cancelling it costs no finished cells.
+                stock = stock_latent(checked, self.sampler, self.progress)
             drawn = list(self._drawer.draw(first))
-            verdict = check(checked, drawn, self.sampler, self.progress)
-            if verdict.note:
-                self.notes.append(verdict.note)
+            verdict = self._verdict(checked, drawn, stock)
             if not verdict.stricter or self.mode == "batched":
                 self._keep_all(drawn, {verdict.index: verdict.difference})
                 for batch in others:
                     self._keep_all(self._drawer.draw(batch))
                 return
-            reason = f"{jobs[0].way}, cell {verdict.index} differed by {verdict.difference:.1e}"
-            self.notes.append(f"cells are drawn {verdict.stricter}: {reason}")
-            jobs = [replace(job, way=verdict.stricter, reason=reason) for job in jobs]
+            way, reason = verdict.stricter, f"cell {verdict.index} differed by"
+            reason = f"{jobs[0].way}, {reason} {verdict.difference:.1e}"
+            self.notes.append(f"cells are drawn {way}: {reason}")
+            jobs = [replace(job, way=way, reason=reason, by_check=True) for job in jobs]
             checked = next(job for job in jobs if job.cell.index == verdict.index)
         self._keep_all(self._drawer.draw_alone(jobs))
+
+    def _verdict(
+        self,
+        checked: Job | None,
+        drawn: Sequence[Piece | Failure],
+        stock: torch.Tensor | Verdict | None,
+    ) -> Verdict:
+        if checked is None or stock is None:
+            return Verdict()
+        verdict = stock
+        if isinstance(verdict, torch.Tensor):
+            verdict = judge(checked, drawn, verdict, compute_dtype_of(self.sampler.model))
+        if verdict.note:
+            self.notes.append(verdict.note)
+        return verdict
 
     def _batches(self, jobs: Sequence[Job]) -> list[tuple[Job, ...]]:
         if jobs[0].way == "alone":
@@ -201,6 +242,7 @@ class SweepRunner:
                 parity=checked.get(job.cell.index),
             )  # fmt: skip
             record = {name: getattr(outcome, name) for name in RECORDED}
+            record["by_check"] = job.by_check
             stored = self.store.put(job.cell.settings, job.way, picture, record)
             self._set(job, stored.path, outcome)
             for index in job.twins:
@@ -264,7 +306,8 @@ class SweepRunner:
         for index, effect in effects(self._plan, self.files):
             settings = self.sampler.settled(self._cells[index].settings)
             same = effect == 0 if settings.has_lora else None
-            self.outcomes[index] = replace(self.outcomes[index], effect=effect, inert=same)
+            shown = round(effect, 5) or min(effect, 1e-5)
+            self.outcomes[index] = replace(self.outcomes[index], effect=shown, inert=same)
             if same:
                 inert.setdefault(settings.lora, index)
         for name, index in inert.items():

@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 
 from ..core.errors import HostError
-from ..sweep.grid import MISSING
+from ..sweep.grid import MISSING, picture_size
 from ..sweep.result import SweepResult
 
 IN_MEMORY_BYTES = 256 * 2**20
@@ -35,8 +35,7 @@ def cell_images(result: SweepResult) -> torch.Tensor:
     Raises:
         HostError: the disk has no room.
     """
-    first = next(index for index in result.pictures)
-    size = result.pictures[first].size
+    size = picture_size(result.plan, result.pictures)
     grey = Image.new("RGB", size, MISSING)
 
     def pictures() -> Iterator[Image.Image]:

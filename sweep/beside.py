@@ -137,10 +137,10 @@ class _Beside:
             hidden = functional.conv2d(
                 values, down, None, module.stride, module.padding, module.dilation
             )
-            hidden = (hidden * weights.view(shape)).to(values.dtype)
+            hidden = _weighted(hidden, weights.view(shape))
             return functional.conv2d(hidden, up[:, :, None, None])
         hidden = functional.linear(values, down)
-        return functional.linear((hidden * weights.view(shape)).to(values.dtype), up)
+        return functional.linear(_weighted(hidden, weights.view(shape)), up)
 
     def _with_own(
         self, values: torch.Tensor, down: torch.Tensor, up: torch.Tensor, weights: torch.Tensor
@@ -150,7 +150,7 @@ class _Beside:
         spread = weights[:, None, None]
         if not isinstance(module, nn.Conv2d):
             flat = values.reshape(rows, -1, values.shape[-1])
-            hidden = (torch.bmm(flat, down.transpose(1, 2)) * spread).to(values.dtype)
+            hidden = _weighted(torch.bmm(flat, down.transpose(1, 2)), spread)
             return torch.bmm(hidden, up.transpose(1, 2)).reshape(*values.shape[:-1], -1)
         # Rows become groups of one convolution.
         hidden = functional.conv2d(
@@ -158,7 +158,7 @@ class _Beside:
             module.padding, module.dilation, groups=rows,
         )
         size = hidden.shape[2:]
-        hidden = (hidden.reshape(rows, down.shape[1], -1) * spread).to(values.dtype)
+        hidden = _weighted(hidden.reshape(rows, down.shape[1], -1), spread)
         return torch.bmm(up, hidden).reshape(rows, -1, *size)
 
     def _placed(self, values: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -172,6 +172,13 @@ class _Beside:
             ready = (down, up, self._weights.to(device), self._choice.to(device))
             self._ready = ready
         return ready
+
+
+def _weighted(hidden: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Times the weights, in the dtype of the hidden units; exactly 0 where the weight is 0."""
+    product = (hidden * weights).to(hidden.dtype)
+    # Infinity times 0 would be no number.
+    return product.masked_fill(weights == 0, 0.0)
 
 
 def _filled(factor: torch.Tensor, rank: int, dim: int) -> torch.Tensor:

@@ -29,7 +29,8 @@ class CellOutcome:
         reason: why it was not batched; empty when it was.
         seconds: its share of its batch's time.
         error: why there is no picture; empty when there is one.
-        effect: mean absolute difference of the picture to the one at strength 0, 0..1.
+        effect: mean absolute difference of the picture to the one at strength 0, 0..1; not 0 as
+            long as a single pixel differs.
         parity: latent difference to the stock loader and sampler, as a share of the latent's
             range, for the cell that was checked: the largest in fp32, root mean square in bf16
             and fp16, where the stock loader's own rounding is part of it.

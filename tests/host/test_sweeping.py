@@ -53,6 +53,9 @@ class FakeShelf:
     def facts(self, name: str) -> FakeShelf:
         return self
 
+    def usable(self) -> tuple[str, ...]:
+        return ("", "a", "b")
+
 
 @dataclass
 class FakeSampler:
@@ -82,6 +85,13 @@ class FakeSampler:
 
     def check_blocks(self, settings: CellSettings) -> None:
         """It has them all."""
+
+    def encode(self, settings: CellSettings) -> None:
+        if settings.prompt == "unspeakable":
+            raise ValueError("no such word")
+
+    def text_order(self, settings: CellSettings) -> tuple[str, float]:
+        return "", 0.0
 
     def why_patched(self, settings: CellSettings) -> str:
         return self.obstacle if settings.has_lora else ""
@@ -180,7 +190,7 @@ def _host(comfy: Path, tmp_path: Path) -> None:
 def test_batches_are_even_and_one_cell_is_checked() -> None:
     sampler = FakeSampler()
     runner, _, watcher = sweep(sampler)
-    assert sampler.calls == [("beside", 6), ("patched", 1), ("beside", 6)]
+    assert sampler.calls == [("patched", 1), ("beside", 6), ("beside", 6)]
     assert modes(runner) == ["batched"] * 12
     checked = [o for o in runner.outcomes.values() if o.parity is not None]
     assert [o.parity for o in checked] == [0.0]
@@ -197,7 +207,7 @@ def test_a_cell_that_differs_sends_auto_to_exact_mode() -> None:
     runner, _, _ = sweep(sampler)
     assert modes(runner) == ["patched"] * 12
     assert sampler.calls == [
-        ("beside", 6), ("patched", 1), ("patched", 4), ("patched", 1), *[("patched", 4)] * 2,
+        ("patched", 1), ("beside", 6), *[("patched", 4)] * 3,
     ]  # fmt: skip
     (checked,) = [o for o in runner.outcomes.values() if o.parity is not None]
     assert checked.parity == 0
@@ -241,7 +251,7 @@ def test_batched_mode_tells_the_difference_and_stays() -> None:
 def test_exact_mode_patches_once_per_strength() -> None:
     sampler = FakeSampler(beside_error=9.0)
     runner, _, _ = sweep(sampler, mode="exact")
-    assert sampler.calls == [("beside", 4), ("patched", 4), ("patched", 1), ("patched", 4)]
+    assert sampler.calls == [("beside", 4), ("patched", 1), ("patched", 4), ("patched", 4)]
     assert modes(runner) == ["batched"] * 4 + ["patched"] * 8
     assert {runner.outcomes[index].reason for index in range(4, 12)} == {"exact mode"}
 
@@ -271,7 +281,7 @@ def test_out_of_memory_halves_the_batch(text: str) -> None:
     runner, _, _ = sweep(sampler)
     assert modes(runner) == ["batched"] * 12
     assert {o.batch for o in runner.outcomes.values()} <= {1, 2}
-    assert [size for _, size in sampler.calls[:3]] == [6, 3, 1]
+    assert [size for _, size in sampler.calls[:4]] == [1, 6, 3, 1]
 
 
 def test_one_bad_cell_is_grey_and_the_rest_goes_on() -> None:
@@ -343,7 +353,7 @@ def test_only_missing_cells_are_drawn(tmp_path: Path) -> None:
     lost[1].write_bytes(lost[1].read_bytes()[:-20])
     third = FakeSampler()
     runner, _, _ = sweep(third, cache=tmp_path)
-    assert third.calls[0] == ("beside", 2)
+    assert third.calls == [("patched", 1), ("beside", 2)]
     assert [i for i, o in runner.outcomes.items() if o.origin == "drawn"] == [3, 8]
 
 
@@ -351,7 +361,10 @@ def test_cells_of_another_mode_are_drawn_anew(tmp_path: Path) -> None:
     sweep(FakeSampler(), cache=tmp_path)
     exact = FakeSampler()
     sweep(exact, mode="exact", cache=tmp_path)
-    assert exact.calls == [("patched", 4), ("patched", 1), ("patched", 4)]
+    assert exact.calls == [("patched", 1), ("patched", 4), ("patched", 4)]
+    auto = FakeSampler()
+    sweep(auto, cache=tmp_path)
+    assert auto.calls == []
 
 
 def test_auto_remembers_that_batches_differed(tmp_path: Path) -> None:
@@ -365,7 +378,63 @@ def test_auto_remembers_that_batches_differed(tmp_path: Path) -> None:
 def test_auto_does_not_trust_batches_that_were_never_checked_well(tmp_path: Path) -> None:
     sweep(FakeSampler(beside_error=0.01), mode="batched", cache=tmp_path)
     runner, _, _ = sweep(FakeSampler(beside_error=0.01), cache=tmp_path)
-    assert modes(runner) == ["patched"] * 12
+    assert modes(runner) == ["batched"] * 4 + ["patched"] * 8
+
+
+def test_a_batch_that_failed_once_makes_no_sweep_slow(tmp_path: Path) -> None:
+    def fails(cells: Sequence[Cell], way: str) -> Exception | None:
+        spoiled = way == "beside" and any(cell.index == 7 for cell in cells)
+        return RuntimeError("for once") if spoiled else None
+
+    first, _, _ = sweep(FakeSampler(fails=fails), cache=tmp_path)
+    assert modes(first).count("alone") == 6
+    again = FakeSampler()
+    runner, _, _ = sweep(again, cache=tmp_path)
+    assert again.calls == []
+    assert modes(runner) == modes(first)
+
+
+def test_a_cell_that_is_no_number_is_drawn_alone_and_never_stored(tmp_path: Path) -> None:
+    class Broken(FakeSampler):
+        at: tuple[str, ...] = ("beside", "patched")
+
+        def _draw(
+            self, cells: Sequence[Cell], way: str, error: float, on_step: Callable[[int], None]
+        ) -> torch.Tensor:
+            latents = super()._draw(cells, way, error, on_step)
+            for latent, cell in zip(latents, cells, strict=True):
+                if cell.index == 7 and way in self.at:
+                    latent[0, 0, 0] = torch.nan
+            return latents
+
+    runner, _, _ = sweep(Broken(), cache=tmp_path)
+    assert [i for i, o in runner.outcomes.items() if o.error] == [7]
+    assert "no numbers (NaN)" in runner.outcomes[7].error
+    assert modes(runner).count("batched") == 11
+    only_in_batches = Broken()
+    only_in_batches.at = ("beside",)
+    runner, _, _ = sweep(only_in_batches, cache=tmp_path)
+    assert only_in_batches.calls[-2:] == [("beside", 1), ("patched", 1)]
+    assert runner.outcomes[7].mode == "alone"
+    assert "no numbers" in runner.outcomes[7].reason
+
+
+def test_a_text_that_cannot_be_encoded_costs_its_own_cells() -> None:
+    from lora_kiln.host.cell_store import CellStore
+    from lora_kiln.host.sweeping import SweepRunner
+
+    prompts = ("a", "unspeakable", "b")
+    cells = tuple(
+        Cell(n, 0, 0, n, CellSettings(steps=2, prompt=own)) for n, own in enumerate(prompts)
+    )
+    unchecked: Any = SweepRunner
+    runner = unchecked(
+        sampler=FakeSampler(), vae=FakeVae(), store=CellStore(_SCRATCH[0], key_of),
+        progress=Watcher(), mode="auto",
+    )
+    runner.run(SweepPlan(cells, ("x",), prompts, ("",)))
+    assert [runner.outcomes[n].error for n in range(3)] == ["", "no such word", ""]
+    assert sorted(runner.files) == [0, 2]
 
 
 def test_an_estimate_draws_nothing(tmp_path: Path) -> None:
@@ -396,7 +465,7 @@ def test_what_is_equal_is_drawn_once() -> None:
         mode="auto",
     )
     runner.run(plan)
-    assert sampler.calls == [("beside", 3), ("patched", 1)]
+    assert sampler.calls == [("patched", 1), ("beside", 3)]
     assert runner.files[0] == runner.files[2]
     assert runner.files[1] != runner.files[3]
     assert [runner.outcomes[index].effect == 0 for index in range(4)] == [True, False, True, False]

@@ -219,3 +219,38 @@ def test_the_fingerprint_follows_the_file(sweep: ModuleType, comfy: Path) -> Non
         assert fingerprint(lora_name=path.name) in seen
     path.unlink()
     assert len(seen) == 4
+
+
+def test_an_estimate_shows_what_is_there(
+    sweep: ModuleType, axes: ModuleType, wires: dict[str, Any]
+) -> None:
+    """Nothing at first, all of it later; nothing is drawn for it."""
+    own = {**SETTINGS, "prompt": "estimated", "lora_name": "sweep_plain.safetensors"}
+    before = run(sweep.KilnSweep, **wires, **{**own, "mode": "estimate"}).args
+    assert before[2].rows == ()
+    assert float(before[1].std(dim=(0, 1, 2)).max()) == 0
+    assert any("2 pictures to draw" in note for note in before[2].notes)
+    run(sweep.KilnSweep, **wires, **own)
+    after = run(sweep.KilnSweep, **wires, **{**own, "mode": "estimate"}).args
+    assert {row["origin"] for row in after[2].rows} == {"stored"}
+    assert float(after[1].std(dim=(0, 1, 2)).max()) > 0
+
+
+def test_a_torn_lora_costs_its_own_cells(
+    sweep: ModuleType, axes: ModuleType, wires: dict[str, Any], comfy: Path
+) -> None:
+    folder = comfy / "models" / "loras"
+    whole = (folder / "sweep_plain.safetensors").read_bytes()
+    (folder / "sweep_torn.safetensors").write_bytes(whole[: len(whole) // 2])
+    try:
+        names = "sweep_plain, sweep_torn"
+        result = run(
+            sweep.KilnSweep, **wires, **SETTINGS, lora_name=sweep.CONNECTED,
+            axis_1=axis_of(axes, "KilnAxisCheckpoint", names),
+        ).args[2]
+    finally:
+        (folder / "sweep_torn.safetensors").unlink()
+    errors = {row["lora"]: row["error"] for row in result.rows if row["strength"]}
+    assert errors["sweep_plain.safetensors"] == ""
+    assert "cannot be read" in errors["sweep_torn.safetensors"]
+    assert len(result.pictures) == len(result.rows) - 1

@@ -140,6 +140,23 @@ def test_strength_zero_adds_nothing_even_when_the_lora_overflows() -> None:
     assert torch.isinf(got[1]).all()
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_strength_zero_adds_nothing_even_when_the_hidden_units_overflow(count: int) -> None:
+    """In the down product already, for one LoRA and for several."""
+    modules: Mapping[str, nn.Module] = {"linear": nn.Linear(6, 10).half()}
+    huge: LoraFactors = {
+        "linear": Factors(torch.full((1, 6), 6e4), torch.full((10, 1), 1.0), 1.0)
+    }
+    x = torch.full((2, 6), 2.0).half()
+    cells = [CellLora(0, 0.0), CellLora(count - 1, 1.0)]
+    with torch.no_grad(), Attachment() as attachment:
+        plain = modules["linear"](x)
+        attach_loras(attachment, modules, [huge] * count, cells)
+        got = modules["linear"](x)
+    assert torch.equal(got[0], plain[0])
+    assert torch.isinf(got[1]).all()
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_a_small_strength_is_not_lost_in_half_precision(dtype: torch.dtype) -> None:
     """1e-8 is zero in fp16; the product of strength and a large LoRA is not."""
