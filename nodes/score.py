@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import folder_paths
@@ -45,6 +46,7 @@ class KilnScoreSweep(io.ComfyNode):
         """Score, draw, write, decide."""
         from ..host.progress import ComfyProgress
         from ..host.score_files import decide, write_pictures, write_scores
+        from ..host.score_page import cell_grid
         from ..host.scoring import ScoreRequest, score_sweep
         from ..sweep.score_maps import draw_maps
         from ..sweep.score_picture import draw_overview
@@ -67,6 +69,7 @@ class KilnScoreSweep(io.ComfyNode):
         files = write_pictures(scored, overview, maps, workflow_texts(cls))
         report = _report(scored, decision)
         progress.say(report)
+        grid = cell_grid(scored, decision, Path(folder_paths.get_output_directory()))
         settings = None if decision is None else decision.cell.settings
         return io.NodeOutput(
             _image(overview),
@@ -78,7 +81,7 @@ class KilnScoreSweep(io.ComfyNode):
             0.0 if settings is None else float(settings.cfg),
             0 if settings is None else int(settings.seed),
             report,
-            ui={"images": _shown(files), "kiln_scores": [{"report": report}]},
+            ui={"images": _shown(files), "kiln_scores": [{"report": report, "grid": grid}]},
         )
 
 
@@ -87,9 +90,9 @@ def _inputs() -> list[io.Input]:
         KILN_SWEEP.Input("sweep", tooltip="From Sweep: the finished cells."),
         io.Int.Input(
             "choice", default=NOT_CHOSEN, min=NOT_CHOSEN, max=MOST_CELLS - 1,
-            tooltip="The number of the cell that you choose, from the table or the shortlist; it "
-            "is stored with the sweep. -1: not chosen yet; then the shortlist's first is handed "
-            "on, marked as a suggestion.",
+            tooltip="The number of the cell that you choose: click it in the grid that a run shows "
+            "below, or write it here. The next run stores it with the sweep. -1: not chosen yet; "
+            "then the shortlist's first is handed on, marked as a suggestion.",
         ),
         io.String.Input(
             "trigger", default="", optional=True,
