@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 API = Path(__file__).resolve().parents[1] / "workflows" / "compare_checkpoints_demo.api.json"
 
 
-def small_prompt(run_name: str, **score: Any) -> dict[str, Any]:
-    """The example workflow, a few steps long."""
+def small_prompt(run_name: str, seeds: str = "2 from 71", **score: Any) -> dict[str, Any]:
+    """The example workflow, a few steps long, with seeds that no other test draws."""
     prompt: dict[str, Any] = json.loads(API.read_text("utf-8"))
     inputs_of(prompt, "KilnTrainLora").update(
         {"run_name": run_name, "steps": 4, "checkpoint_every": 2, "preview_every": 0,
          "warmup_steps": 0, "learning_rate": 0.01}
     )  # fmt: skip
+    inputs_of(prompt, "KilnAxisSeed")["values"] = seeds
     inputs_of(prompt, "KilnSweep").update({"steps": 2, "file_prefix": run_name})
     inputs_of(prompt, "KilnScoreSweep").update(score)
     inputs_of(prompt, "EmptyLatentImage")["batch_size"] = 1
@@ -74,5 +75,6 @@ def test_the_winner_goes_on_into_the_stock_loader(comfy_server: ComfyServer) -> 
 
 
 def test_a_choice_outside_of_the_sweep_is_refused(comfy_server: ComfyServer) -> None:
+    prompt = small_prompt("refused", seeds="2 from 81", choice=999)
     with pytest.raises(PromptFailed, match="999"):
-        comfy_server.client().run(small_prompt("compared", choice=999), timeout_s=300)
+        comfy_server.client().run(prompt, timeout_s=300)

@@ -95,6 +95,7 @@ def assert_right(runner: Any, reference: Any) -> None:
         assert np.abs(np.asarray(picture, dtype=int) - want).max() <= 1
 
 
+@pytest.mark.slow
 def test_finished_cells_survive_kills(wires: dict[str, Any], tmp_path: Path) -> None:
     chance = random.Random(7)
     seed, kills, resumed = 0, 0, 0
