@@ -6,6 +6,7 @@ runs with ``--import-mode=importlib``, no test folder is a package, and the pack
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 from collections.abc import Iterator
@@ -90,3 +91,19 @@ def comfy_server() -> Iterator[ComfyServer]:
 
     with ComfyServer(device=os.environ.get("KILN_TEST_DEVICE", "cpu"), threads=1) as server:
         yield server
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _little_to_collect(request: pytest.FixtureRequest) -> Iterator[None]:
+    """ComfyUI collects all garbage whenever a model was let go, which tests do all the time.
+
+    In a worker that has imported everything, each time costs a second: what is there before a
+    module is left out of it.
+    """
+    if not {"host", "nodes"} & set(request.path.parts):
+        yield
+        return
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
