@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import comfy.samplers
-import folder_paths
 import torch
 from comfy_api.latest import io
 
 from .big_images import file_images
 from .chosen import CONNECTED, chosen_inputs, chosen_lora, chosen_stamp
 from .inputs import LARGEST_SEED
+from .picture_inputs import file_prefix_input, sampler_and_size_inputs, shown_files
 from .texts import workflow_texts
 from .types import KILN_AXIS
 
@@ -101,7 +99,7 @@ class KilnFindStrength(io.ComfyNode):
             file_images(found.plots, found.folder),
             file_images(found.strips, found.folder),
             found.report,
-            ui={"images": _shown(found), "text": [found.report]},
+            ui={"images": shown_files(found.plots), "text": [found.report]},
         )
 
 
@@ -130,13 +128,6 @@ def _scales(cfg_axis: Any, cfg: float) -> list[float]:
             remedy="Connect CFG Axis; prompts go into the prompts field, one a line",
         )
     return list(dict.fromkeys(scale for values in cfg_axis for scale in values.values))
-
-
-def _shown(found: Any) -> list[dict[str, str]]:
-    """The plots for the node's own picture area."""
-    output = Path(folder_paths.get_output_directory())
-    subfolder = str(found.folder.relative_to(output))
-    return [{"filename": p.name, "subfolder": subfolder, "type": "output"} for p in found.plots]
 
 
 def _subject_inputs() -> list[io.Input]:
@@ -195,26 +186,8 @@ def _sampling_inputs() -> list[io.Input]:
             "cfg", default=5.0, min=0.0, max=100.0, step=0.5,
             tooltip="CFG of all pictures, unless a CFG axis is connected.",
         ),
-        io.Combo.Input(
-            "sampler", options=list(comfy.samplers.KSampler.SAMPLERS), default="euler",
-            tooltip="Sampler, as in the stock KSampler.",
-        ),
-        io.Combo.Input(
-            "scheduler", options=list(comfy.samplers.KSampler.SCHEDULERS), default="normal",
-            tooltip="Scheduler, as in the stock KSampler.",
-        ),
-        io.Int.Input(
-            "width_px", default=1024, min=16, max=8192, step=8,
-            tooltip="Width of each picture in pixels.",
-        ),
-        io.Int.Input(
-            "height_px", default=1024, min=16, max=8192, step=8,
-            tooltip="Height of each picture in pixels.",
-        ),
-        io.String.Input(
-            "file_prefix", default="strength",
-            tooltip="Name of the folder below output/kiln/sweeps that the files go to.",
-        ),
+        *sampler_and_size_inputs(),
+        file_prefix_input("strength"),
     ]
 
 

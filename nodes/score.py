@@ -12,6 +12,7 @@ from comfy_api.latest import io
 from PIL import Image
 
 from ..sweep.cells import MOST_CELLS
+from .picture_inputs import shown_files
 from .texts import workflow_texts
 from .types import KILN_DATASET, KILN_SWEEP
 
@@ -81,7 +82,7 @@ class KilnScoreSweep(io.ComfyNode):
             0.0 if settings is None else float(settings.cfg),
             0 if settings is None else int(settings.seed),
             report,
-            ui={"images": _shown(files), "kiln_scores": [{"report": report, "grid": grid}]},
+            ui={"images": shown_files(files), "kiln_scores": [{"report": report, "grid": grid}]},
         )
 
 
@@ -166,12 +167,6 @@ def _report(scored: Any, decision: Any) -> str:
 def _image(picture: Image.Image) -> torch.Tensor:
     """(1, H, W, 3) in 0..1."""
     return torch.from_numpy(np.array(picture)).float()[None] / 255
-
-
-def _shown(files: list[Any]) -> list[dict[str, str]]:
-    """The pictures for the node's own picture area."""
-    folder = str(files[0].parent.relative_to(folder_paths.get_output_directory()))
-    return [{"filename": f.name, "subfolder": folder, "type": "output"} for f in files]
 
 
 NODES = (KilnScoreSweep,)

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import comfy.samplers
 import folder_paths
 import torch
 from comfy_api.latest import io
@@ -17,6 +16,7 @@ from ..sweep.lora_names import catalogue
 from .big_images import cell_images, file_images
 from .chosen import CONNECTED, chosen_inputs, chosen_lora, chosen_stamp
 from .inputs import LARGEST_SEED, inputs_of, settings_of
+from .picture_inputs import file_prefix_input, sampler_and_size_inputs, shown_files
 from .texts import workflow_texts
 from .types import KILN_AXIS, KILN_SWEEP
 
@@ -111,7 +111,7 @@ class KilnSweep(io.ComfyNode):
             result,
             to_csv(result.rows),
             _differences(result),
-            ui={"images": _shown(result), "kiln_sweep": [_summary(result)]},
+            ui={"images": shown_files(result.pages), "kiln_sweep": [_summary(result)]},
         )
 
 
@@ -176,16 +176,7 @@ def _sampling_inputs() -> list[io.Input]:
             "strength", default=1.0, min=-20.0, max=20.0, step=0.05,
             tooltip="LoRA strength where no axis varies it; strength 0 is drawn beside it.",
         ),
-        io.Combo.Input(
-            "sampler", options=list(comfy.samplers.KSampler.SAMPLERS), default="euler",
-            tooltip="Sampler, as in the stock KSampler.",
-        ),
-        io.Combo.Input(
-            "scheduler", options=list(comfy.samplers.KSampler.SCHEDULERS), default="normal",
-            tooltip="Scheduler, as in the stock KSampler.",
-        ),
-        number("width_px", 1024, 16, 8192, "Width of each picture in pixels.", 8),
-        number("height_px", 1024, 16, 8192, "Height of each picture in pixels.", 8),
+        *sampler_and_size_inputs(),
         io.Combo.Input(
             "mode", options=["auto", "batched", "exact", "estimate"], default="auto",
             tooltip="auto: cells together, one of them checked against the stock loader, and "
@@ -193,10 +184,7 @@ def _sampling_inputs() -> list[io.Input]:
             "batched: never exact. estimate: draws nothing, shows what was drawn before and how "
             "long the rest would take.",
         ),
-        io.String.Input(
-            "file_prefix", default="sweep",
-            tooltip="Name of the folder below output/kiln/sweeps that the files go to.",
-        ),
+        file_prefix_input("sweep"),
     ]
 
 
@@ -205,13 +193,6 @@ def _differences(result: Any) -> Any:
     if result.diff_pages:
         return file_images(result.diff_pages, result.folder)
     return ExecutionBlocker("Sweep drew no difference pictures: switch on diff_view in it.")
-
-
-def _shown(result: Any) -> list[dict[str, str]]:
-    """The grid pages for the node's own picture area."""
-    output = Path(folder_paths.get_output_directory())
-    subfolder = str(result.folder.relative_to(output))
-    return [{"filename": p.name, "subfolder": subfolder, "type": "output"} for p in result.pages]
 
 
 def _summary(result: Any) -> dict[str, Any]:

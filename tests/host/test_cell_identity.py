@@ -110,3 +110,20 @@ def test_what_cannot_be_recognised_is_told(wires: dict[str, Any], loras: dict[st
     odd.model_options["odd"] = object()
     identity = identity_of({**wires, "model": odd}, loras)
     assert any("odd" in reason for reason in identity.reasons)
+
+
+def test_hooks_and_command_line_flags_count(
+    wires: dict[str, Any], loras: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import comfy.cli_args
+    import comfy.hooks
+
+    hooked = wires["clip"].clone()
+    hooked.patcher.forced_hooks = comfy.hooks.HookGroup()
+    plain = identity_of(wires, loras).key(BASE, "batched")
+    with_hooks = identity_of({**wires, "clip": hooked}, loras)
+    assert with_hooks.key(BASE, "batched") != plain
+    assert with_hooks.reasons
+    assert identity_of(wires, loras).key(BASE, "batched") == plain
+    monkeypatch.setattr(comfy.cli_args.args, "force_upcast_attention", True)
+    assert identity_of(wires, loras).key(BASE, "batched") != plain
