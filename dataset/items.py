@@ -19,6 +19,9 @@ from .colour import hex_colour
 MAX_FILE_BYTES = 64 * 2**20
 """A picture file larger than this is refused before it is read."""
 _REMEMBERED_FILES = 8192
+TRAIN, REGULARISATION, VALIDATION = "train", "regularisation", "validation"
+ROLES = (TRAIN, REGULARISATION, VALIDATION)
+"""What a picture is for: trained on; trained on so that the model keeps what it knew; held out."""
 
 
 class PictureSource(Protocol):
@@ -132,6 +135,38 @@ class PictureArray:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """A folder that was scanned, for those who look at its files again: lint, saved captions.
+
+    Attributes:
+        root: the folder.
+        name: what it is called in a graph, such as ``input/my_pictures``.
+        files: every file that the scan saw, POSIX paths below the root, in natural order.
+        caption_extensions: endings of caption files in the order in which they were looked for.
+    """
+
+    root: Path
+    name: str
+    files: tuple[str, ...]
+    caption_extensions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A file that could not be read, and was left out because the person asked for a report.
+
+    Attributes:
+        origin: where it is.
+        file: its POSIX path below the origin's root.
+        error: why, as the scan would have said it.
+    """
+
+    origin: Origin
+    file: str
+    error: DatasetError
+
+
+@dataclass(frozen=True)
 class DatasetItem:
     """One picture with what is known about it.
 
@@ -140,21 +175,30 @@ class DatasetItem:
         source: the pixels.
         caption: literal text, or None where none was found.
         subject: first folder level below the dataset's folder, or from metadata.
-        role: ``train``, or what a held-out picture is for.
+        role: one of :data:`ROLES`.
         weight: how much it counts in the loss.
         columns: further metadata by column name, for caption templates.
         mask: as large as the picture; white parts are trained on, black ones are not. None
             trains on the whole picture.
+        repeats: how often it is shown while one of 1 is shown once; above 0.
+        origin: the folder it is from; None for pictures from the graph.
+        file: its POSIX path below the origin's root; empty without one.
+        caption_file: where its caption was read, a POSIX path below the root: a file of its own,
+            or one that it shares with others (``metadata.csv``). None where nothing was read.
     """
 
     name: str
     source: PictureSource
     caption: str | None = None
     subject: str | None = None
-    role: str = "train"
+    role: str = TRAIN
     weight: float = 1.0
     columns: Mapping[str, str] = field(default_factory=dict)
     mask: PictureSource | None = None
+    repeats: float = 1.0
+    origin: Origin | None = None
+    file: str = ""
+    caption_file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -166,12 +210,17 @@ class Dataset:
         name: what the person calls it.
         background: colour behind transparent parts: a name or ``#rrggbb``.
         notes: what the person should know, one sentence each.
+        origins: the folders it is from, also those without a readable picture.
+        faults: files that could not be read and were left out. Training refuses a dataset that
+            has any.
     """
 
     items: tuple[DatasetItem, ...]
     name: str
     background: str = "white"
     notes: tuple[str, ...] = ()
+    origins: tuple[Origin, ...] = ()
+    faults: tuple[Fault, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)
@@ -198,6 +247,8 @@ class Dataset:
         rows = [
             [it.source.sha256, it.caption, it.role, it.weight]
             + ([it.mask.sha256] if it.mask is not None else [])
+            # Absent otherwise, so that datasets from before there were repeats keep their hash.
+            + ([{"repeats": it.repeats}] if it.repeats != 1 else [])
             for it in self.items
         ]
         return digest({"items": rows, "background": hex_colour(self.background)})

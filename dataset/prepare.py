@@ -19,11 +19,10 @@ from ..core.protocols import ImageGeometry, Progress, TextEmbedding, TextEncoder
 from ..core.settings import digest
 from ..core.store import TensorStore
 from .buckets import BucketSettings
-from .items import Dataset, DatasetItem
+from .items import TRAIN, Dataset, DatasetItem
 from .latents import Picture, View, view_of
 from .tensors import owned, require_finite
 
-TRAIN = "train"
 _MUCH_LOST = 0.1
 _EXTRA = "extras."
 

@@ -6,7 +6,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -14,9 +14,9 @@ from ..core.errors import DatasetError, shorten
 from ..core.protocols import Progress
 from .colour import parse_colour
 from .decode import AVIF, inspect
-from .items import Dataset, DatasetItem, PictureFile
+from .items import Dataset, DatasetItem, Origin, PictureFile
 from .mask_files import OFF, MaskFiles, is_mask_folder, masked_stem
-from .metadata import MetadataRow, read_metadata
+from .metadata import Metadata, MetadataRow, read_metadata
 from .text import read_text
 
 PICTURE_EXTENSIONS = frozenset(
@@ -35,6 +35,7 @@ _DIGITS = re.compile(r"(\d+)")
 class _Files:
     """What stands in a folder: POSIX paths below it, in natural order."""
 
+    all: tuple[str, ...] = ()
     pictures: list[str] = field(default_factory=list)
     masks: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
@@ -93,18 +94,19 @@ def scan_folder(
         raise _no_pictures(path, files)
     metadata = read_metadata(path)
     found = _Findings()
+    origin = Origin(path, name, files.all, extensions)
     items = []
     for number, relative in enumerate(pictures):
         if progress is not None:
             progress.check_cancelled()
-        items.append(_read_item(path, relative, extensions, metadata.rows, mask_files, found))
+        items.append(_read_item(origin, relative, metadata, mask_files, found))
         if progress is not None:
             progress.update(number + 1, len(pictures))
     notes = [*_notes(items, found, others), *mask_files.notes()]
     orphans = sorted(set(metadata.rows) - {_normal(relative) for relative in pictures})
     if orphans:
         notes.append(f"{metadata.file} names pictures that are not here: {shorten(orphans)}.")
-    return Dataset(tuple(items), name, background, tuple(notes))
+    return Dataset(tuple(items), name, background, tuple(notes), origins=(origin,))
 
 
 def listed_files(path: Path, *, recursive: bool = True) -> list[Path]:
@@ -124,8 +126,8 @@ def natural_key(text: str) -> tuple[list[str | int], str]:
 
 
 def _find_files(path: Path, recursive: bool) -> _Files:
-    files = _Files()
-    for relative in _walk(path, recursive):
+    files = _Files(tuple(_walk(path, recursive)))
+    for relative in files.all:
         if PurePosixPath(relative).suffix.lower() not in PICTURE_EXTENSIONS:
             files.others.append(relative)
         else:
@@ -179,22 +181,17 @@ def _caption_extensions(first: str) -> tuple[str, ...]:
 
 
 def _read_item(
-    root: Path,
-    relative: str,
-    extensions: Sequence[str],
-    rows: dict[str, MetadataRow],
-    masks: MaskFiles,
-    found: _Findings,
+    origin: Origin, relative: str, metadata: Metadata, masks: MaskFiles, found: _Findings
 ) -> DatasetItem:
-    source = PictureFile(root / relative, relative)
+    source = PictureFile(origin.root / relative, relative)
     # The hash first: if the file changes in between, the picture no longer matches it, which
     # is noticed when it is encoded.
     _ = source.sha256
     facts = inspect(source)
     for note in facts.notes:
         found.add(note, relative)
-    row = rows.get(_normal(relative), MetadataRow())
-    caption = _read_sidecar(root, relative, extensions, found)
+    row = metadata.rows.get(_normal(relative), MetadataRow())
+    sidecar, caption = _read_sidecar(origin, relative, found)
     if caption is not None and row.caption is not None:
         found.both.append(relative)
     parts = PurePosixPath(relative).parts
@@ -205,18 +202,22 @@ def _read_item(
         subject=row.subject or (parts[0] if len(parts) > 1 else None),
         columns=row.columns,
         mask=masks.of(source, relative, facts),
+        origin=origin,
+        file=relative,
+        caption_file=sidecar or (metadata.file if row.caption is not None else None),
     )
 
 
 def _read_sidecar(
-    root: Path, relative: str, extensions: Sequence[str], found: _Findings
-) -> str | None:
-    for extension in extensions:
+    origin: Origin, relative: str, found: _Findings
+) -> tuple[str | None, str | None]:
+    """Name and text of the caption file of a picture."""
+    for extension in origin.caption_extensions:
         sidecar = PurePosixPath(relative).with_suffix(extension).as_posix()
-        if (root / sidecar).is_file():
+        if (origin.root / sidecar).is_file():
             found.sidecars[extension] += 1
-            return read_text(root / sidecar, sidecar).strip()
-    return None
+            return sidecar, read_text(origin.root / sidecar, sidecar).strip()
+    return None, None
 
 
 def _notes(items: list[DatasetItem], found: _Findings, others: list[str]) -> list[str]:

@@ -1,0 +1,36 @@
+"""What a rule of the lint is; each file in ``rules`` declares one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from ...core.registry import declared_objects
+from .context import LintContext
+from .finding import Finding
+
+TOKENS, VISION = "tokens", "vision"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule.
+
+    Attributes:
+        name: its id, in reports and in the list of rules to leave out: ``near-miss-caption``.
+        doc: what it finds, and why that matters, for the help page. One or two sentences.
+        check: yields the findings, in the dataset's order.
+        needs: :data:`TOKENS` or :data:`VISION`, without which it is skipped; and said to be.
+    """
+
+    name: str
+    doc: str
+    check: Callable[[LintContext], Iterable[Finding]]
+    needs: str | None = None
+
+
+def rules() -> Mapping[str, Rule]:
+    """Every rule by name."""
+    from . import rules as package
+
+    return declared_objects(package, "RULE")
