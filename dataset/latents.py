@@ -13,9 +13,11 @@ from PIL import Image
 
 from ..core.errors import DatasetError
 from ..core.protocols import ImageGeometry, Vae
-from .buckets import BucketSettings, Placement, place
+from .bucket_settings import BucketSettings
+from .buckets import Placement, place
 from .colour import hex_colour
 from .decode import DECODE_VERSION, decode, decode_bytes, inspect
+from .focus import focus_of
 from .items import DatasetItem, PictureFile, PictureSource
 from .masks import MASK_VERSION, decode_mask, mask_cells, require_mask
 from .tensors import owned, require_latent
@@ -151,12 +153,15 @@ def view_of(item: DatasetItem, buckets: BucketSettings) -> View:
     """Look at a picture and choose its bucket.
 
     Raises:
-        DatasetError: it or its mask is damaged, the two differ in size, or it is too small.
+        DatasetError: it or its mask is damaged, the two differ in size, it is too small, or its
+            focus is not a point.
     """
     facts = inspect(item.source)
     if item.mask is not None:
         require_mask(item.mask, item.name, facts)
-    placement = place(facts.width_px, facts.height_px, buckets, name=item.name)
+    placement = place(
+        facts.width_px, facts.height_px, buckets, name=item.name, focus=focus_of(item)
+    )
     return View(item, facts.width_px, facts.height_px, placement)
 
 

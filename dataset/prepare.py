@@ -7,7 +7,7 @@ changed caption or another VAE is never trained on from yesterday's cache.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +18,10 @@ from ..core.errors import ConfigError, DatasetError, shorten
 from ..core.protocols import ImageGeometry, Progress, TextEmbedding, TextEncoder, Vae
 from ..core.settings import digest
 from ..core.store import TensorStore
-from .buckets import BucketSettings
+from .bucket_plan import views_of
+from .bucket_settings import BucketSettings
 from .items import TRAIN, Dataset, DatasetItem
-from .latents import Picture, View, view_of
+from .latents import Picture, View
 from .tensors import owned, require_finite
 
 _MUCH_LOST = 0.1
@@ -99,7 +100,7 @@ class _Work:
 def prepare(
     dataset: Dataset,
     *,
-    buckets: BucketSettings,
+    buckets: BucketSettings | Sequence[BucketSettings],
     vae: Vae,
     text: TextEncoder,
     store: TensorStore,
@@ -113,7 +114,8 @@ def prepare(
 
     Args:
         dataset: the pictures with their captions and masks.
-        buckets: the sizes they are brought to.
+        buckets: the sizes they are brought to; of several resolutions, to each of them that
+            makes another size.
         vae: encodes pictures.
         text: encodes captions.
         store: where what was encoded is kept.
@@ -127,8 +129,10 @@ def prepare(
         HostError: the VAE or the text encoder returned something that is not a number.
     """
     items = [item for item in dataset.items if item.role == TRAIN]
-    captions = _require_captions(dataset.name, items)
-    views = _views(items, buckets, vae, progress, mirror)
+    _require_captions(dataset.name, items)
+    resolutions = [buckets] if isinstance(buckets, BucketSettings) else list(buckets)
+    views = _views(items, resolutions, vae, progress, mirror)
+    captions = [seen[0].item.caption or "" for seen in views]
     texts = list(dict.fromkeys([*captions, ""]))
     total = len(texts) + sum(len(seen) for seen in views)
     work = _Work(vae, text, store, progress, dataset.background, total)
@@ -143,7 +147,7 @@ def prepare(
     return TrainingSet(ready, embeddings[""], digest(rows), notes)
 
 
-def _require_captions(dataset_name: str, items: list[DatasetItem]) -> list[str]:
+def _require_captions(dataset_name: str, items: list[DatasetItem]) -> None:
     if not items:
         raise DatasetError(
             f"The dataset '{dataset_name}' has no picture to train on",
@@ -158,17 +162,27 @@ def _require_captions(dataset_name: str, items: list[DatasetItem]) -> list[str]:
             remedy="Put a .txt file of the same name beside each, or use the node Template "
             "Captions (KilnTemplateCaptions)",
         )
-    return [item.caption for item in items if item.caption is not None]
 
 
 def _views(
     items: list[DatasetItem],
-    buckets: BucketSettings,
+    resolutions: list[BucketSettings],
     vae: Vae,
     progress: Progress,
     mirror: bool,
 ) -> list[list[View]]:
-    """Of every picture the view that is trained on, and the mirrored one where it is wanted."""
+    """Of every picture, and each of its sizes, the view trained on and the mirrored one."""
+    for buckets in resolutions:
+        _require_whole_cells(buckets, vae)
+    views = []
+    for item in items:
+        progress.check_cancelled()
+        sizes = views_of(item, resolutions)
+        views += [[view, view.mirrored()] if mirror else [view] for view in sizes]
+    return views
+
+
+def _require_whole_cells(buckets: BucketSettings, vae: Vae) -> None:
     if buckets.step % vae.downscale:
         raise ConfigError(
             f"step_px is {buckets.step} and the VAE makes one latent cell of {vae.downscale} "
@@ -176,12 +190,6 @@ def _views(
             expected="a multiple of the VAE's cell",
             remedy=f"Set step_px to a multiple of {vae.downscale}",
         )
-    views = []
-    for item in items:
-        progress.check_cancelled()
-        view = view_of(item, buckets)
-        views.append([view, view.mirrored()] if mirror else [view])
-    return views
 
 
 Encoded = tuple[torch.Tensor, torch.Tensor | None]

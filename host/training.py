@@ -12,7 +12,7 @@ import torch
 from ..core.protocols import Progress
 from ..core.settings import as_dict, identity_dict
 from ..core.store import TensorStore
-from ..dataset.buckets import FULL_RESOLUTION_PX, BucketSettings
+from ..dataset.bucket_settings import BucketChoices
 from ..dataset.items import Dataset
 from ..dataset.prepare import TrainingSet, prepare
 from ..lora_format.family import Family
@@ -52,6 +52,7 @@ class TrainRequest:
     settings: TrainSettings
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
     adapter: AdapterSettings = field(default_factory=AdapterSettings)
+    buckets: BucketChoices = field(default_factory=BucketChoices)
     training_adapter: str = NONE
 
 
@@ -115,6 +116,7 @@ def _train(request: TrainRequest, progress: Progress) -> TrainOutcome:
             "settings": as_dict(settings),
             "objective": as_dict(request.objective),
             "adapter": as_dict(request.adapter),
+            "buckets": as_dict(request.buckets),
             "recipe": {**recipe.describe(), "reason": recipe.reason},
             "model_kind": variant.title,
             "host": describe(),
@@ -172,20 +174,14 @@ def _train_now(job: TrainJob, denoiser: ComfyDenoiser) -> TrainResult:
         denoiser.release()
 
 
-def buckets_for(family: Family, resolution_px: int) -> BucketSettings:
-    """Picture sizes in the family's own steps where those are finer, which cuts less off."""
-    usual, step = BucketSettings(resolution_px=resolution_px), family.training.bucket_step_px
-    if resolution_px < FULL_RESOLUTION_PX or step >= usual.step:
-        return usual
-    return BucketSettings(resolution_px=resolution_px, step_px=step)
-
-
 def _prepare(
     request: TrainRequest, family: Family, vae: ComfyVae, progress: Progress
 ) -> TrainingSet:
     return prepare(
         request.dataset,
-        buckets=buckets_for(family, request.settings.resolution),
+        buckets=request.buckets.at(
+            request.settings.resolution, family.training.bucket_step_px
+        ),
         vae=vae,
         text=ComfyTextEncoder(request.clip),
         store=TensorStore(paths.cache_folder()),

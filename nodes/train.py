@@ -8,12 +8,13 @@ import folder_paths
 import torch
 from comfy_api.latest import io
 
+from ..dataset.bucket_settings import BucketChoices
 from ..trainer.adapter_settings import AdapterSettings
 from ..trainer.config import TrainSettings
 from ..trainer.objective_settings import ObjectiveSettings
 from .files import file_stamp
 from .inputs import inputs_of, settings_of
-from .types import KILN_ADAPTER, KILN_DATASET, KILN_LORA, KILN_OBJECTIVE, KILN_RUN
+from .types import KILN_ADAPTER, KILN_BUCKETS, KILN_DATASET, KILN_LORA, KILN_OBJECTIVE, KILN_RUN
 
 NONE = "none"
 
@@ -60,6 +61,12 @@ class KilnTrainLora(io.ComfyNode):
                     "adapter",
                     optional=True,
                     tooltip="From Adapter Settings. Without it, what experts train in this family.",
+                ),
+                KILN_BUCKETS.Input(
+                    "buckets",
+                    optional=True,
+                    tooltip="From Bucket Settings: several resolutions, enlarging, other shapes. "
+                    "Without it, sizes that suit the resolution and the model.",
                 ),
             ],
             outputs=[
@@ -111,7 +118,7 @@ class KilnTrainLora(io.ComfyNode):
     def execute(
         cls, model: Any, clip: Any, vae: Any, dataset: Any, training_adapter: str = NONE,
         objective: ObjectiveSettings | None = None, adapter: AdapterSettings | None = None,
-        **values: Any,
+        buckets: BucketChoices | None = None, **values: Any,
     ) -> io.NodeOutput:
         """Train, or return the finished run."""
         from ..host.progress import ComfyProgress
@@ -123,7 +130,7 @@ class KilnTrainLora(io.ComfyNode):
             TrainRequest(
                 model=model, clip=clip, vae=vae, dataset=dataset, settings=settings,
                 objective=objective or ObjectiveSettings(), adapter=adapter or AdapterSettings(),
-                training_adapter=training_adapter,
+                buckets=buckets or BucketChoices(), training_adapter=training_adapter,
             ),
             ComfyProgress(cls.hidden.unique_id),
         )

@@ -6,6 +6,8 @@ from comfy_api.latest import io
 
 KILN_DATASET = io.Custom("KILN_DATASET")
 """A ``dataset.items.Dataset``."""
+KILN_BUCKETS = io.Custom("KILN_BUCKETS")
+"""``dataset.bucket_settings.BucketChoices``."""
 KILN_LORA = io.Custom("KILN_LORA")
 """A LoRA file in memory with its name for the stock loader."""
 KILN_RUN = io.Custom("KILN_RUN")

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from PIL import Image, ImageDraw
 
+from ..core.lettering import draw_lines, line_step, wrapped
 from .cells import SweepPlan
 from .grid import INK, MARGIN_PX, PAPER, Layout
-from .lettering import draw_lines, line_step, wrapped
 
 LARGEST_SIDE_PX = 4096
 LARGEST_PAGE_PX = 640

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from ..core.lettering import draw_lines, line_step, text_width, wrapped
 from .cells import Cell, SweepPlan
 from .grid import FAINT, HEADING_LETTERS, MARGIN_PX, Layout
 from .lab import to_lab
-from .lettering import draw_lines, line_step, text_width, wrapped
 
 Array = NDArray[np.float32]
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
+from ..core.lettering import Lines, draw_lines, line_step, text_width, wrapped
 from .cells import Cell, SweepPlan
-from .lettering import Lines, draw_lines, line_step, text_width, wrapped
 
 SMALLEST_CELL_PX = 192
 MARGIN_PX, LARGEST_GAP_PX = 14, 6

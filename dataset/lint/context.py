@@ -11,7 +11,7 @@ from PIL import Image
 from ...core.errors import ConfigError
 from ...core.protocols import Progress
 from ...core.settings import setting, validate
-from ..buckets import BucketSettings
+from ..bucket_settings import BucketSettings
 from ..items import Dataset
 from ..token_layout import TokenCounter
 

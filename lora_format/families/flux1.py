@@ -47,7 +47,7 @@ FAMILY = Family(
         blocks=flux.BLOCKS,
         checkpointed=("DoubleStreamBlock", "SingleStreamBlock"),
         in_place_blocks=("DoubleStreamBlock", "SingleStreamBlock"),
-        bucket_step_px=32,
+        bucket_step_px=16,
         variants={
             "base": Variant(
                 title="Flux.1 dev",

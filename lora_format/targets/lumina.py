@@ -43,7 +43,7 @@ def training(*, host_model: str, variants: Mapping[str, Variant]) -> Training:
         preset="attention_ff",
         blocks=BLOCKS,
         checkpointed=("JointTransformerBlock",),
-        bucket_step_px=32,
+        bucket_step_px=16,
         variants=variants,
         advice={
             "style": Advice(rank=32, learning_rate=1e-4, steps=3000, targets="attention_ff"),

@@ -16,7 +16,8 @@ from PIL import Image
 
 from lora_kiln.core.protocols import ImageGeometry
 from lora_kiln.core.store import TensorStore
-from lora_kiln.dataset.buckets import BucketSettings, Placement, place
+from lora_kiln.dataset.bucket_settings import BucketSettings
+from lora_kiln.dataset.buckets import Placement, place
 from lora_kiln.dataset.items import Dataset, DatasetItem, PictureArray, PictureFile, PictureSource
 from lora_kiln.dataset.latents import View
 from lora_kiln.dataset.prepare import prepare

@@ -15,7 +15,7 @@ from PIL import Image
 
 from lora_kiln.core.errors import DatasetError
 from lora_kiln.core.store import TensorStore
-from lora_kiln.dataset.buckets import BucketSettings
+from lora_kiln.dataset.bucket_settings import BucketSettings
 from lora_kiln.dataset.decode import Decoded
 from lora_kiln.dataset.items import (
     Dataset,

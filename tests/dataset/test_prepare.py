@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from PIL import Image
 
 from lora_kiln.core.errors import ConfigError, DatasetError, HostError
 from lora_kiln.core.store import TensorStore
-from lora_kiln.dataset.buckets import BucketSettings
+from lora_kiln.dataset.bucket_settings import BucketChoices, BucketSettings
 from lora_kiln.dataset.items import Dataset, DatasetItem, PictureArray
 from lora_kiln.dataset.prepare import TrainingSet, prepare
 from lora_kiln.dataset.scan import scan_folder
@@ -30,7 +30,9 @@ class Bench:
         self.store = TensorStore(root)
         self.progress = fakes.Progress()
 
-    def run(self, dataset: Dataset, buckets: BucketSettings = BUCKETS) -> TrainingSet:
+    def run(
+        self, dataset: Dataset, buckets: BucketSettings | Sequence[BucketSettings] = BUCKETS
+    ) -> TrainingSet:
         self.vae.calls, self.text.calls, self.progress = 0, [], self.fakes.Progress()
         return prepare(
             dataset,
@@ -225,3 +227,14 @@ def test_cancel_stops_between_pictures_and_keeps_what_was_done(
     bench.fakes = fakes
     bench.run(dataset)
     assert bench.encoded == (2, 4)
+
+
+def test_a_picture_is_trained_at_every_resolution(folder: Path, bench: Bench) -> None:
+    dataset = scan_folder(folder, name="plates")
+    one = bench.run(dataset, BucketSettings(resolution_px=160))
+    both = bench.run(dataset, BucketChoices(more_resolutions="128").at(160))
+    assert bench.encoded == (3, 0)  # The larger size and the captions are there already.
+    assert both.fingerprint != one.fingerprint
+    assert [item.name for item in both.items] == [i.name for i in one.items for _ in range(2)]
+    assert [item.caption for item in both.items] == [i.caption for i in one.items for _ in "12"]
+    assert sorted(map(len, both.by_bucket().values())) == [3, 3]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from lora_kiln.sweep.lettering import LONGEST_TEXT, draw_lines, one_line, text_width, wrapped
+from lora_kiln.core.lettering import LONGEST_TEXT, draw_lines, one_line, text_width, wrapped
 
 
 @settings(max_examples=80)
