@@ -64,12 +64,14 @@ class TrainingSet:
         empty_embedding: the encoding of the empty text, for caption dropout and CFG.
         fingerprint: hash of everything that decided the tensors.
         notes: what the person should know, one sentence each.
+        dataset_state: hash of the dataset as it was, whatever it was made into.
     """
 
     items: tuple[TrainingItem, ...]
     empty_embedding: TextEmbedding
     fingerprint: str
     notes: tuple[str, ...]
+    dataset_state: str = ""
 
     def by_bucket(self) -> dict[tuple[int, int], list[int]]:
         """Item numbers by picture size (width, height) in pixels."""
@@ -144,7 +146,7 @@ def prepare(
     )
     rows = [_row(seen, caption, work) for seen, caption in zip(views, captions, strict=True)]
     notes = (*dataset.notes, *_placement_notes([seen[0] for seen in views]))
-    return TrainingSet(ready, embeddings[""], digest(rows), notes)
+    return TrainingSet(ready, embeddings[""], digest(rows), notes, dataset.fingerprint)
 
 
 def _require_captions(dataset_name: str, items: list[DatasetItem]) -> None:

@@ -14,6 +14,7 @@ from ..core.settings import as_dict, identity_dict
 from ..core.store import TensorStore
 from ..dataset.bucket_settings import BucketChoices
 from ..dataset.items import Dataset
+from ..dataset.manifest import manifest_of
 from ..dataset.prepare import TrainingSet, prepare
 from ..lora_format.family import Family
 from ..lora_format.training import Variant
@@ -27,6 +28,7 @@ from ..trainer.runs import Run, open_run
 from ..trainer.side_lora import SideLora
 from ..trainer.train import train
 from . import paths
+from .bound_dataset import bind_dataset
 from .capabilities import auto_precision, describe
 from .identity import model_identity
 from .model import ComfyDenoiser, family_of, require_precision, require_trainable
@@ -121,15 +123,17 @@ def _train(request: TrainRequest, progress: Progress) -> TrainOutcome:
             "model_kind": variant.title,
             "host": describe(),
             "captions": _captions(pictures),
+            "dataset": {"name": request.dataset.name, "state": pictures.dataset_state},
             "notes": list(pictures.notes),
         },
         published=paths.published_loras_folder(),
     )
+    changed = bind_dataset(run, manifest_of(request.dataset), paths.runs_folder(), label)
     if not base.reusable:
         progress.say("This run cannot be continued later: " + "; ".join(base.reasons))
     result = finished_result(run, family, paths.lora_name_for_loader)
     if result is None:
-        notes = [*_kind_notes(variant, side_hash), *pictures.notes]
+        notes = [*_kind_notes(variant, side_hash), *pictures.notes, *changed]
         if notes:
             progress.say("\n".join(notes))
         job = TrainJob(

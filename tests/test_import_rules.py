@@ -23,7 +23,7 @@ LEANS_ON: dict[str, set[str]] = {
     "sweep": {"core", "lora_format"},
     "host": {"core", "dataset", "lora_format", "trainer", "sweep"},
     "nodes": {"core", "dataset", "lora_format", "trainer", "sweep", "host"},
-    "cli": {"core", "lora_format"},
+    "cli": {"core", "dataset", "lora_format"},
 }
 COMFY_FREE = ("core", "dataset", "lora_format", "trainer", "sweep", "cli")
 HEAVY = ("diffusers", "peft", "accelerate", "transformers")

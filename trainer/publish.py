@@ -26,6 +26,7 @@ def describe(
     *,
     run_name: str,
     dataset_hash: str,
+    dataset_state: str,
     base_hash: str,
     pictures: int,
 ) -> dict[str, str]:
@@ -51,6 +52,7 @@ def describe(
         "ss_caption_dropout_rate": f"{settings.caption_dropout:g}",
         "kiln_settings": json.dumps(_scalar_settings(settings), sort_keys=True),
         "kiln_dataset_hash": dataset_hash,
+        "kiln_dataset_state": dataset_state,
         "kiln_base_model_hash": base_hash,
     }
 

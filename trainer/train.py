@@ -264,6 +264,7 @@ class _Training:
             job.recipe,
             run_name=job.run.name,
             dataset_hash=job.pictures.fingerprint,
+            dataset_state=job.pictures.dataset_state,
             base_hash=job.base_hash,
             pictures=len(job.pictures.items),
         )

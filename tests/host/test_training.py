@@ -257,3 +257,23 @@ def test_other_pictures_or_another_model_make_another_run(
     patched.add_patches({name: (torch.ones(1) * 1e-3,)}, 1.0)
     assert train(steps=1, model=patched).run.name == "small-003"
     assert train(steps=1).result.trained_steps == 0
+
+
+def test_a_run_keeps_its_dataset_and_tells_what_changed(
+    train: Train, pictures: Any, host: Any
+) -> None:
+    from safetensors import safe_open
+
+    from lora_kiln.dataset.manifest import manifest_of, read_manifest
+
+    first = train(run_name="versions", steps=1)
+    kept = read_manifest(first.run.folder / "dataset.json")
+    assert kept == manifest_of(pictures)
+    assert first.run.document()["dataset"] == {"name": pictures.name, "state": kept.state}
+    with safe_open(first.result.lora.path, "pt") as file:
+        assert file.metadata()["kiln_dataset_state"] == kept.state
+    captions = [item.caption for item in pictures.items]
+    changed = pictures.with_captions(["another caption", *captions[1:]])
+    second = train(run_name="versions", steps=1, dataset=changed)
+    assert second.run.name != first.run.name
+    assert any(f"Since {first.run.name}: 1 caption changed." in line for line in host.said)

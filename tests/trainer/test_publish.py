@@ -36,7 +36,8 @@ def make(value: float = 1.0, **changes: str) -> LoraFile:
     objective = ObjectiveSettings(weighting="min_snr", loss="huber")
     recipe = make_recipe(objective, law, family.training.variants["base"], 2)
     metadata = describe(
-        SETTINGS, family, recipe, run_name="x-001", dataset_hash="d", base_hash="b", pictures=3
+        SETTINGS, family, recipe, run_name="x-001", dataset_hash="d", dataset_state="s",
+        base_hash="b", pictures=3,
     )
     return LoraFile(family="sdxl", layers=layers, metadata={**metadata, **changes})
 
