@@ -8,7 +8,7 @@ memory: pictures go to their files at once.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
@@ -74,16 +74,27 @@ def engine(model: Any, clip: Any, vae: Any, files: Mapping[str, Path]) -> Draw:
     runners: list[SweepRunner] = []
 
     def draw(cells: Sequence[Cell], progress: Progress) -> Drawn:
-        if not runners:
+        first = not runners
+        if first:
             runners.append(make_runner(model, clip, vae, files, progress))
         runner = replace(runners[0], progress=progress, outcomes={}, files={}, notes=[])
-        # The engine counts from 0 on; the cells of a search are numbered over all its rounds.
-        own = [replace(cell, index=number) for number, cell in enumerate(cells)]
-        runner.run(SweepPlan(tuple(own), (), (), ("",)))
-        drawn = {cells[number].index: path for number, path in runner.files.items()}
-        return Drawn(StoredPictures(drawn), (*runners[0].notes, *runner.notes))
+        try:
+            runner.run(_plan_of(cells))
+        except HostError:
+            # When not one cell of a later round could be drawn, what was seen before still stands;
+            # the reasons are in the notes.
+            if first or runner.files or len(runner.outcomes) < len(cells):
+                raise
+        return Drawn(StoredPictures(runner.files), (*runners[0].notes, *runner.notes))
 
     return draw
+
+
+def _plan_of(cells: Sequence[Cell]) -> SweepPlan:
+    """A round as a sweep, seeds by strengths; the labels give the live picture its places."""
+    rows = tuple(str(number) for number in range(1 + max(cell.row for cell in cells)))
+    columns = tuple(str(number) for number in range(1 + max(cell.column for cell in cells)))
+    return SweepPlan(tuple(cells), rows, columns, ("",))
 
 
 def embedding(clip_vision: Any) -> Embed | None:
@@ -175,7 +186,7 @@ def find_strength(request: FindRequest, draw: Draw, progress: Progress) -> Found
                     files[cell.index] = folder / "cells" / f"cell_{cell.index:04d}.png"
                     data = _png(drawn.pictures[cell.index], _texts(request, hunt, cell))
                     atomic.write_bytes(files[cell.index], data)
-            _refuse_if_unseen(hunt)
+            _refuse_if_unseen(hunt, notes)
     except BaseException as error:
         if hunt.scores and progress.is_cancellation(error):
             _write(request, hunt, folder, files, [*notes, "Cancelled: this is what was drawn."])
@@ -217,12 +228,14 @@ def _say(progress: Progress, hunt: Hunt, cells: Sequence[Cell]) -> None:
     )
 
 
-def _refuse_if_unseen(hunt: Hunt) -> None:
+def _refuse_if_unseen(hunt: Hunt, notes: Iterable[str]) -> None:
     """Without a picture at strength 0 there is nothing to compare with."""
     for number, subject in enumerate(hunt.subjects):
         if not hunt.observed(number):
+            base = next(cell.index for cell in hunt.cells if cell.page == number)
+            why = [f": {note}" for note in notes if note.startswith(f"cell {base} failed")]
             raise HostError(
-                f"No seed of {subject_text(subject)!r} could be drawn at strength 0",
+                f"No seed of {subject_text(subject)!r} could be drawn at strength 0{''.join(why)}",
                 expected="the model alone to draw this prompt",
                 remedy="Try the same prompt, size and sampler with the stock KSampler node",
             )

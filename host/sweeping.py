@@ -295,7 +295,7 @@ class SweepRunner:
             return
         raise HostError(
             f"None of the {len(self._cells)} cells could be drawn; the first one failed with: "
-            f"{self.outcomes[0].error}",
+            f"{next(iter(self.outcomes.values())).error}",
             expected="the model to draw with these settings",
             remedy="Try the same prompt, size and sampler with the stock KSampler node",
         )

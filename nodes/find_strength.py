@@ -213,12 +213,13 @@ def _outputs() -> list[io.Output]:
         io.Float.Output(
             display_name="recommended",
             tooltip="The highest strength at which the subject is whole for certain, for every "
-            "prompt: connect it to the strength of the stock loader.",
+            "prompt: connect it to the strength of the stock loader. Read the report when it "
+            "seems low: seeds may differ too much to be certain of more.",
         ),
         io.Float.Output(
             display_name="last_coherent",
-            tooltip="Strength at which 90 % of the subject's fall is still ahead; the end of the "
-            "range where nothing falls.",
+            tooltip="Strength at which 90 % of the subject's fall is still ahead; the highest "
+            "that could be drawn where nothing falls.",
         ),
         io.Float.Output(
             display_name="first_broken",

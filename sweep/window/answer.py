@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..axis_values import number_text
-from .finding import Window
+from .finding import UNSURE, Window
 from .rounds import Hunt, Subject
 from .search import RESOLUTION
 
@@ -42,13 +42,19 @@ def common_answer(windows: Sequence[Window]) -> Answer:
 
 def report_of(hunt: Hunt, answer: Answer, notes: Sequence[str] = ()) -> str:
     """The report: the answer, then each subject, then what the person should know."""
-    strengths = len({cell.settings.strength for cell in hunt.cells})
-    lines = [
-        f"Recommended strength {number_text(answer.recommended)}",
-        f"{len(hunt.cells)} pictures of {len({s.prompt for s in hunt.subjects})} prompts at "
+    drawn = [cell for cell in hunt.cells if cell.index in hunt.scores]
+    strengths = len({cell.settings.strength for cell in drawn})
+    lines = [f"Recommended strength {number_text(answer.recommended)}"]
+    unsure = sum(window.verdict == UNSURE for window in answer.windows)
+    if unsure:
+        of = f"{unsure} of {len(answer.windows)} windows"
+        lines.append(f"Do not rely on it yet: {of} too uncertain")
+    missing = len(hunt.cells) - len(drawn)
+    lines.append(
+        f"{len(drawn)} pictures of {len({s.prompt for s in hunt.subjects})} prompts at "
         f"{len({s.cfg for s in hunt.subjects})} CFG scales: {hunt.seeds} seeds, "
-        f"{strengths} strengths in all",
-    ]
+        f"{strengths} strengths in all" + (f"; {missing} are missing" if missing else "")
+    )
     for subject, window in zip(hunt.subjects, answer.windows, strict=True):
         lines += ["", subject_text(subject), *(f"  {line}" for line in window_lines(window))]
     return "\n".join([*lines, *(["", *notes] if notes else [])])
@@ -81,7 +87,7 @@ def document_of(hunt: Hunt, answer: Answer, notes: Sequence[str] = ()) -> dict[s
         },
         "rule": "the curve is the mean of the seeds, made to never rise; recommended is the lower "
         "end of the 90 % interval of the strength at which 90 % of the subject's fall is still "
-        "ahead, rounded down",
+        "ahead, rounded down; where nothing falls it is 1 or the highest that was drawn",
         "notes": list(notes),
         "subjects": [
             {
@@ -141,7 +147,7 @@ def _window_document(window: Window) -> dict[str, Any]:
 
 
 def _edge(strength: float, interval: tuple[float, float] | None) -> str:
-    around = "" if interval is None else f" ({interval[0]:.3f} to {interval[1]:.3f})"
+    around = "" if interval is None else f" (90 %: {interval[0]:.3f} to {interval[1]:.3f})"
     return f"{strength:.3f}{around}"
 
 

@@ -81,11 +81,13 @@ def _means(canvas: Canvas, frame: _Frame, observed: Sequence[Observation]) -> No
 
 
 def _zones(canvas: Canvas, frame: _Frame, window: Window) -> None:
-    """Whole, falling, broken."""
+    """Whole, falling, broken; where nothing is known to fall, what is not whole stays white."""
     last = frame.x(window.last_coherent)
-    broken = RIGHT if window.first_broken is None else frame.x(window.first_broken)
-    for left, right, color in ((LEFT, last, WHOLE), (last, broken, FALLING), (broken, RIGHT,
-                                                                              BROKEN)):
+    zones = [(float(LEFT), last, WHOLE)]
+    if window.estimate is not None:
+        broken = RIGHT if window.first_broken is None else frame.x(window.first_broken)
+        zones += [(last, broken, FALLING), (broken, RIGHT, BROKEN)]
+    for left, right, color in zones:
         if right - left >= 1:
             corners = [(left, TOP), (right, TOP), (right, BOTTOM), (left, BOTTOM)]
             canvas.shade(corners, color, 0.17)
@@ -103,7 +105,7 @@ def _axes(canvas: Canvas, frame: _Frame) -> None:
         canvas.text((x, BOTTOM + 10), number_text(round(number * step, 3)), 14, FAINT, "ma")
     canvas.line([(LEFT, BOTTOM), (RIGHT, BOTTOM)], FAINT)
     canvas.text((RIGHT, BOTTOM + 34), "LoRA strength", 14, FAINT, "ra")
-    canvas.text((LEFT - 58, TOP - 44), "subject left, against strength 0", 14, FAINT)
+    canvas.text((LEFT - 58, TOP - 38), "subject left, against strength 0", 14, FAINT)
 
 
 def _edges(canvas: Canvas, frame: _Frame, window: Window) -> None:
@@ -138,7 +140,7 @@ def _heading(canvas: Canvas, window: Window, title: str) -> None:
     note = f": {window.notes[0]}" if window.notes else ""
     canvas.text((20, 52), canvas.shortened(window.verdict + note, WIDTH_PX - 40, 16), 16, FAINT)
     for number, note in enumerate(window.notes[1:3]):
-        canvas.text((20, 74 + 20 * number), canvas.shortened(note, WIDTH_PX - 40, 15), 15, FAINT)
+        canvas.text((20, 72 + 18 * number), canvas.shortened(note, WIDTH_PX - 40, 15), 15, FAINT)
 
 
 def _legend(canvas: Canvas, seeds: Sequence[int], line: str) -> None:

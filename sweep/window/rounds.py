@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from PIL import Image
 
+from ...core.errors import ConfigError
 from ..cell_settings import CellSettings
 from ..cells import Cell
 from .curve import Observation
@@ -40,6 +41,9 @@ class Hunt:
         score: how much of a subject is left in a picture.
         cells: every cell that was asked for, in the order of their indices.
         scores: by cell index; cells that failed have none.
+
+    Raises:
+        ConfigError: no seed.
     """
 
     base: CellSettings
@@ -49,6 +53,14 @@ class Hunt:
     score: SubjectScore
     cells: list[Cell] = field(default_factory=list)
     scores: dict[int, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise ConfigError(
+                f"The search may draw {self.seeds} seeds",
+                expected="at least 1",
+                remedy="Take 3: with one nobody knows how far others differ",
+            )
 
     @property
     def most_cells(self) -> int:
@@ -68,6 +80,9 @@ class Hunt:
             failed = asked - {own.strength for own in observed}
             strengths = next_strengths(observed, self.search, failed)
             for row in range(self.seeds):
+                if asked and not self.score.has_base(*self._base_of(page, row)):
+                    # Its picture at strength 0 failed: nothing of this seed could be scored.
+                    continue
                 for column, strength in enumerate(strengths):
                     number = len(self.cells) + len(fresh)
                     settings = self._settings(page, row, strength)
@@ -113,6 +128,10 @@ class Hunt:
             self.base, prompt=subject.prompt, cfg=subject.cfg, seed=self.base.seed + row,
             strength=strength,
         )
+
+    def _base_of(self, page: int, row: int) -> tuple[str, float, int]:
+        subject = self.subjects[page]
+        return subject.prompt, subject.cfg, self.base.seed + row
 
     def _key(self, cell: Cell) -> tuple[str, float, int]:
         own = cell.settings

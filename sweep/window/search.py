@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ COARSE = 7
 BATCH = 2
 BUDGET = 13
 LEAST_BUDGET = 5
+LEAST_RANGE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,8 @@ class Search:
     batch: int = BATCH
 
     def __post_init__(self) -> None:
-        if not 0 <= self.lowest <= self.highest - 0.1:
+        wide = round(self.highest - self.lowest, 6) if math.isfinite(self.highest) else -1.0
+        if not (self.lowest >= 0 and wide >= LEAST_RANGE):
             raise ConfigError(
                 f"The strengths to search are {self.lowest:g} to {self.highest:g}",
                 expected="a range from 0 up, at least .1 wide",
@@ -59,8 +62,8 @@ class Search:
         count = min(self.coarse, self.budget - 1)
         count -= self.lowest > 0
         step = (self.highest - self.lowest) / (count - 1)
-        even = [rounded(self.lowest + step * number) for number in range(count)]
-        return tuple(sorted({0.0, *even}))
+        inner = [rounded(self.lowest + step * number) for number in range(1, count - 1)]
+        return tuple(sorted({0.0, self.lowest, *inner, self.highest}))
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Look:
     Attributes:
         curve: mean scores over all strengths.
         legs: its believable falls and rises.
-        fall: the first leg that falls far enough to be a subject falling apart, or None.
+        fall: the first leg after which the subject has fallen apart, or None.
         used: the observations up to the end of that fall.
         estimate: of ``used``, or None where nothing falls.
     """
@@ -87,13 +90,23 @@ def look(observed: Iterable[Observation]) -> Look:
     everything = tuple(observed)
     curve = curve_of(everything)
     legs = curve.legs()
-    fall = next((leg for leg in legs if leg.down and leg.high - leg.low >= LEAST_FALL), None)
+    fall = _first_fall(legs)
     if fall is None:
         return Look(curve, legs, None, everything, None)
     # Where the curve rises again, what comes after belongs to another story.
     rises = fall is not legs[-1]
     used = tuple(own for own in everything if not rises or own.strength <= fall.end)
     return Look(curve, legs, fall, used, estimate(used, rises))
+
+
+def _first_fall(legs: Iterable[Leg]) -> Leg | None:
+    """The one that ends far enough below where the subject was, if it did so in several steps."""
+    highest = 0.0
+    for leg in legs:
+        highest = max(highest, leg.high)
+        if leg.down and highest - leg.low >= LEAST_FALL:
+            return leg
+    return None
 
 
 def rounded(strength: float) -> float:

@@ -90,4 +90,6 @@ def _zone(strength: float, window: Window) -> tuple[str, str]:
         return "whole", WHOLE
     if window.first_broken is not None and strength >= window.first_broken:
         return "broken", BROKEN
+    if window.estimate is None:
+        return "unknown", FAINT
     return "falling", FALLING

@@ -5,16 +5,18 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageColor
 
 from lora_kiln.core.errors import HostError
 from lora_kiln.sweep.cell_settings import CellSettings
 from lora_kiln.sweep.cells import Cell
+from lora_kiln.sweep.live_sheet import PAPER
 from lora_kiln.sweep.window.rounds import Subject
 from lora_kiln.sweep.window.search import Search
 
@@ -119,6 +121,104 @@ def test_the_engine_draws_what_a_sweep_draws(comfy: Path, host: Any) -> None:
     assert first.size == (64, 64)
 
 
+class Watching:
+    """Progress that keeps the last picture."""
+
+    def __init__(self) -> None:
+        self.picture: Image.Image | None = None
+
+    def update(self, done: int, total: int, *, picture: Image.Image | None = None) -> None:
+        del done, total
+        self.picture = picture or self.picture
+
+    def say(self, text: str) -> None:
+        del text
+
+    def check_cancelled(self) -> None:
+        pass
+
+    def is_cancellation(self, error: BaseException) -> bool:
+        del error
+        return False
+
+
+def cells_of(base: CellSettings, strengths: Sequence[float], first: int = 0) -> list[Cell]:
+    """Two seeds, as a round of a search asks for them."""
+    return [
+        Cell(first + row * len(strengths) + column, 0, row, column,
+             replace(base, seed=base.seed + row, strength=strength))
+        for row in range(2) for column, strength in enumerate(strengths)
+    ]  # fmt: skip
+
+
+def test_the_live_picture_shows_every_seed_and_strength(comfy: Path) -> None:
+    from lora_kiln.host import demo_model
+    from lora_kiln.host.find_strength import engine
+    from lora_kiln.tests.host import tiny_sdxl
+
+    with torch.inference_mode():
+        model, clip, vae = tiny_sdxl.make_model(), tiny_sdxl.make_clip(), demo_model._make_vae()
+        lora = tiny_sdxl.write_lora(comfy, "host_live.safetensors", tiny_sdxl.lora_tensors(model))
+        base = CellSettings(lora=lora.name, seed=90, steps=1, width_px=64, height_px=64)
+        watching = Watching()
+        engine(model, clip, vae, {lora.name: lora})(cells_of(base, (0.0, 0.5, 1.0)), watching)
+    sheet = watching.picture
+    assert sheet is not None
+    assert sheet.width * 2 == sheet.height * 3
+    places = [(sheet.width * c // 3 + 10, sheet.height * r // 2 + 10)
+              for c in range(3) for r in range(2)]  # fmt: skip
+    assert all(sheet.getpixel(place) != ImageColor.getrgb(PAPER) for place in places)
+
+
+def test_a_later_round_that_cannot_be_drawn_leaves_what_was_seen(comfy: Path, host: Any) -> None:
+    """A LoRA that gives NaN: only strength 0 can be drawn, and it is said which cells could not."""
+    from lora_kiln.host import demo_model
+    from lora_kiln.host.find_strength import engine
+    from lora_kiln.tests.host import tiny_sdxl
+
+    with torch.inference_mode():
+        model, clip, vae = tiny_sdxl.make_model(), tiny_sdxl.make_clip(), demo_model._make_vae()
+        tensors = tiny_sdxl.lora_tensors(model)
+        ups = [name for name in tensors if name.endswith("lora_up.weight")]
+        tensors |= {name: torch.full_like(tensors[name], float("nan")) for name in ups}
+        lora = tiny_sdxl.write_lora(comfy, "host_nan.safetensors", tensors)
+        base = CellSettings(lora=lora.name, seed=3, steps=1, width_px=64, height_px=64)
+        draw = engine(model, clip, vae, {lora.name: lora})
+        first = draw(cells_of(base, (0.0, 0.5)), host)
+        assert set(first.pictures) == {0, 2}
+        later = draw(cells_of(base, (0.25,), first=4), host)
+    assert not later.pictures
+    assert any(note.startswith("cell 5 failed") for note in later.notes)
+
+
+def test_the_reason_why_nothing_can_be_compared_is_told(comfy: Path, host: Any) -> None:
+    from lora_kiln.host.find_strength import Drawn, find_strength
+
+    def draw(cells: Sequence[Cell], progress: Any) -> Drawn:
+        return Drawn({}, ("cell 0 failed: the text is too long",))
+
+    with pytest.raises(HostError, match="the text is too long"):
+        find_strength(request_of(), draw, host)
+
+
+def test_cancel_counts_only_what_was_drawn(comfy: Path, host: Any) -> None:
+    from comfy.model_management import InterruptProcessingException
+
+    from lora_kiln.host.find_strength import Drawn, find_strength
+
+    def draw(cells: Sequence[Cell], progress: Any) -> Drawn:
+        if cells[0].index:
+            raise InterruptProcessingException
+        return Drawn(fading(cells))
+
+    with pytest.raises(InterruptProcessingException):
+        find_strength(request_of(search=Search()), draw, host)
+    (folder,) = (host.runs / "sweeps").iterdir()
+    report = (folder / "report.txt").read_text("utf-8")
+    assert "\n14 pictures" in report
+    assert "4 are missing" in report
+
+
 @pytest.mark.slow
 def test_it_agrees_with_a_dense_sweep_on_the_demo_model(demo: Any, host: Any) -> None:
     """A LoRA trained on the demo's style breaks its pictures somewhat above strength 1."""
@@ -128,3 +228,4 @@ def test_it_agrees_with_a_dense_sweep_on_the_demo_model(demo: Any, host: Any) ->
     for prompt in ("a house under the sun", "a boat on the sea"):
         agreement = benchmark.compare(wires, lora, 2.4, prompt)
         assert agreement.holds, agreement
+        assert agreement.contained, agreement

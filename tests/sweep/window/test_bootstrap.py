@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
-from lora_kiln.benchmarks.window import SUBJECTS, falling, search_once
+from lora_kiln.benchmarks.window import SUBJECTS, falling, intervals_of, search_once
 from lora_kiln.sweep.window.bootstrap import estimate
 from lora_kiln.sweep.window.curve import Observation
 
@@ -25,19 +27,27 @@ def width(shifts: tuple[float, ...]) -> float:
     return high - low
 
 
-def test_both_edges_are_in_their_intervals_most_of_the_time() -> None:
-    """Nine in ten each; both at once a little less often."""
-    subject = BY_NAME["wide .66-.80"]
+@cache
+def of_many(name: str, seeds: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Of 30 searches: whether each edge is in its interval, and how wide it is; (30, 2)."""
+    subject = BY_NAME[name]
     assert subject.edges is not None
-    held = []
-    for number in range(40):
-        window, _ = search_once(subject, number)
-        assert window.last_interval is not None and window.first_interval is not None
-        held.append(
-            window.last_interval[0] <= subject.edges[0] <= window.last_interval[1]
-            and window.first_interval[0] <= subject.edges[1] <= window.first_interval[1]
-        )
-    assert np.mean(held) >= 0.7
+    windows = [search_once(subject, number, seeds=seeds)[0] for number in range(30)]
+    return intervals_of(windows, subject.edges)
+
+
+def test_each_edge_is_in_its_interval_nine_times_in_ten() -> None:
+    """In thirty runs what holds 94 % of the time may look like 85 %."""
+    held, widths = of_many("wide .66-.80")
+    assert (held.mean(axis=0) >= 0.85).all()
+    assert held.all(axis=1).mean() >= 0.8
+    # And it is of use.
+    assert (np.median(widths, axis=0) < 0.13).all()
+
+
+def test_one_seed_claims_no_more_than_it_knows() -> None:
+    """Its own curve says nothing of others: the interval takes what is usual."""
+    assert (of_many("wide .66-.80", 1)[0].mean(axis=0) >= 0.75).all()
 
 
 def test_the_more_seeds_differ_the_wider_and_the_more_there_are_the_narrower() -> None:
@@ -59,3 +69,19 @@ def test_a_picture_that_is_missing_does_not_count() -> None:
     assert len(some) == len(whole) - 1
     edges = [estimate(own, rises=False).edges for own in (whole, some)]
     assert edges[0] == pytest.approx(edges[1], abs=0.005)
+
+
+def test_a_seed_that_could_not_be_drawn_to_the_end_does_not_hold_the_curve_up() -> None:
+    """A model that gives NaN does so at the highest strengths first."""
+    seeds = (-0.02, 0.0, 0.02)
+    cut = [own for own in observed(seeds) if own.seed < 2 or own.strength <= 0.4]
+    found, whole = (estimate(own, rises=False) for own in (cut, observed(seeds)))
+    assert found.shape.bottoms[0] == pytest.approx(0.0, abs=0.02)
+    assert found.edges == pytest.approx(whole.edges, abs=0.02)
+
+
+def test_where_a_tail_reaches_inward_the_interval_follows_it() -> None:
+    """One seed of three falls much earlier: the edge of all may be far higher, hardly lower."""
+    found = estimate(observed((-0.3, 0.0, 0.05)), rises=False)
+    low, high = found.interval(0)
+    assert high - found.edges[0] > 1.5 * (found.edges[0] - low)

@@ -7,6 +7,7 @@ import pytest
 
 from lora_kiln.benchmarks.window import SUBJECTS, Subject, falling, search_once
 from lora_kiln.sweep.window import finding
+from lora_kiln.sweep.window.curve import Observation
 from lora_kiln.sweep.window.search import Search
 
 BY_NAME = {subject.name: subject for subject in SUBJECTS}
@@ -91,3 +92,82 @@ def test_rounding_down_never_goes_up() -> None:
     assert finding.rounded_down(0.6149) == 0.61
     assert finding.rounded_down(0.615) == 0.615
     assert finding.rounded_down(-0.2) == 0.0
+
+
+def told(scores: dict[float, float], seeds: int = 3, off: float = 0.0) -> list[Observation]:
+    """The same curve for all seeds, or each ``off`` from the next."""
+    middle = (seeds - 1) / 2
+    return [
+        Observation(strength, seed, score + off * (seed - middle) * (strength > 0))
+        for strength, score in scores.items() for seed in range(seeds)
+    ]  # fmt: skip
+
+
+def test_a_fall_in_two_steps_is_a_fall() -> None:
+    """Neither step is enough, both together are."""
+    scores = {0.0: 1.0, 0.4: 0.68, 0.8: 0.9, 1.2: 0.52, 1.6: 0.5}
+    window = finding.find_window(told(scores), Search())
+    assert window.estimate is not None
+    assert [falls for _, falls in window.crossings] == [True, False, True]
+    assert "turns" in window.notes[0]
+
+
+def test_a_dip_before_the_fall_is_told() -> None:
+    scores = {0.0: 1.0, 0.2: 0.95, 0.4: 0.65, 0.6: 0.98, 0.9: 0.9, 1.2: 0.05, 1.6: 0.0}
+    window = finding.find_window(told(scores), Search())
+    assert "turns" in window.notes[0]
+    assert f"fall at {window.crossings[2][0]:.2f}" in window.notes[0]
+
+
+def test_what_could_not_be_drawn_is_not_called_whole() -> None:
+    """At high strengths models give NaN: those are no pictures, and no proof of anything."""
+    search = Search()
+    drawn = {strength: 0.98 for strength in search.first_round if 0 < strength <= 0.8}
+    window = finding.find_window(told({0.0: 1.0, **drawn}), search)
+    assert window.verdict == finding.UNSURE
+    assert window.last_coherent == window.recommended == 0.8
+    assert "Above 0.8 nothing could be drawn" in window.notes[0]
+    falls = {0.0: 1.0, 0.265: 1.0, 0.535: 0.95, 0.8: 0.5, 1.065: 0.4}
+    window = finding.find_window(told(falls), search)
+    assert window.last_coherent <= 1.065
+    assert any("Above 1.065" in note for note in window.notes)
+
+
+def test_without_pictures_nothing_is_recommended() -> None:
+    window = finding.find_window(told({0.0: 1.0}), Search())
+    assert (window.verdict, window.recommended) == (finding.UNSURE, 0.0)
+    assert finding.find_window([], Search()).recommended == 0.0
+
+
+def test_where_noise_hides_a_fall_no_strength_behind_it_is_recommended() -> None:
+    scores = {0.0: 1.0, 0.3: 0.9, 0.6: 0.8, 0.9: 0.45, 1.2: 0.5, 1.6: 0.4}
+    window = finding.find_window(told(scores, off=0.5), Search())
+    assert window.verdict == finding.UNSURE
+    assert window.estimate is None
+    assert window.recommended == window.last_coherent == 0.6
+    assert not any("falling apart would be" in note for note in window.notes)
+
+
+def test_an_edge_below_the_lowest_may_be_anywhere_there() -> None:
+    window, _ = search_once(Subject("early", falling(0.1, 0.3), None), 0, Search(lowest=0.5))
+    assert window.last_interval == window.first_interval == (0.0, 0.5)
+
+
+def test_seeds_that_part_at_once_are_told() -> None:
+    """One loses a third at the lowest strength, the others fade: a real LoRA did that."""
+    strengths = np.linspace(0, 2.4, 13)
+    fades = [1 - strengths / 1.6, 1 - strengths / 1.7, 0.62 - strengths / 2]
+    observed = [
+        Observation(float(strength), seed, float(max(score, 0.1)) if strength else 1.0)
+        for seed, scores in enumerate(fades)
+        for strength, score in zip(strengths, scores, strict=True)
+    ]
+    window = finding.find_window(observed, Search(highest=2.4))
+    assert window.verdict == finding.UNSURE
+    assert window.recommended == 0.0
+    assert any("no strength is safe" in note for note in window.notes)
+
+
+def test_one_seed_is_told() -> None:
+    window, _ = search_once(BY_NAME["wide .66-.80"], 0, seeds=1)
+    assert any("One seed" in note for note in window.notes)

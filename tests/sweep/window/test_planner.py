@@ -90,8 +90,18 @@ def test_what_cannot_be_drawn_is_not_asked_for_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"lowest": -1.0}, {"lowest": 1.0, "highest": 1.0}, {"budget": 4}]
-)
+    "wrong",
+    [
+        {"lowest": -1.0}, {"lowest": 1.0, "highest": 1.0}, {"budget": 4},
+        {"highest": float("inf")}, {"highest": float("nan")}, {"lowest": float("nan")},
+    ],
+)  # fmt: skip
 def test_an_impossible_search_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         Search(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_narrowest_range_is_taken_and_its_ends_are_drawn() -> None:
+    """.3 - .1 is a little less than .2."""
+    assert Search(lowest=0.2, highest=0.3).first_round[1] == 0.2
+    assert Search(highest=1.633).first_round[-1] == 1.633

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from lora_kiln.benchmarks.window import falling
+from lora_kiln.core.errors import ConfigError
 from lora_kiln.sweep.cell_settings import CellSettings
 from lora_kiln.sweep.cells import Cell
 from lora_kiln.sweep.window.answer import common_answer, document_of, report_of, rows_of
@@ -100,3 +101,33 @@ def test_pictures_are_drawn_for_every_verdict(hunt: Hunt) -> None:
         sizes.add(draw_strip(cells, pictures, hunt.scores, window, "title", 13).size)
     assert len(sizes) == 1
     assert draw_safe_map(hunt, windows, "map").size == (WIDTH_PX, HEIGHT_PX)
+
+
+def test_a_seed_whose_base_failed_is_not_drawn_on() -> None:
+    made = Hunt(CellSettings(), [Subject("a", 3.0)], 2, Search(), subject_score(None))
+    cells = made.next_cells()
+    made.tell(cells, {c.index: draw(c) for c in cells if c.row or c.settings.strength})
+    assert {cell.row for cell in made.next_cells()} == {1}
+
+
+def test_a_search_without_seeds_is_refused() -> None:
+    with pytest.raises(ConfigError, match="0 seeds"):
+        Hunt(CellSettings(), [Subject("a", 3.0)], 0, Search(), subject_score(None))
+
+
+def test_the_report_counts_what_was_drawn_and_says_what_is_not_certain() -> None:
+    made = Hunt(CellSettings(), [Subject("a", 3.0)], 2, Search(), subject_score(None))
+    cells = made.next_cells()
+    made.tell(cells, {c.index: draw(c) for c in cells if c.settings.strength < 0.5})
+    answer = common_answer(made.windows())
+    report = report_of(made, answer)
+    assert "\n4 pictures" in report
+    assert "10 are missing" in report
+    assert "Do not rely on it yet: 1 of 1 windows too uncertain" in report
+    (window,) = answer.windows
+    pictures = {c.index: draw(c) for c in cells if c.index in made.scores}
+    plot = draw_plot(made.observed(0), window, made.search, "title")
+    strip = draw_strip(cells, pictures, made.scores, window, "title", 7)
+    # Neither green nor red where nothing is known.
+    assert plot.getpixel((1000, 300)) == plot.getpixel((5, 300))
+    assert strip.size[0] > 7 * 200
