@@ -1,7 +1,9 @@
 """Captions from a template: a fixed sentence with a few words that differ by picture.
 
-``{trigger}``, ``{subject}``, ``{caption}`` and every metadata column can be used; ``{{`` and
-``}}`` write braces. What comes out is literal text, exactly what a person types at inference.
+``{trigger}``, ``{subject}``, ``{caption}``, every metadata column and every variable that Tag
+Captions or Describe Captions filled can be used, with filters behind a bar: ``{caption|tags:12}``.
+``{{`` and ``}}`` write braces. What comes out is literal text, exactly what a person types at
+inference.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..core.errors import ConfigError, DatasetError, shorten
+from .caption_filters import USAGE, Filter, parse_filters
 from .items import Dataset, DatasetItem
 
 ALL, ONLY_MISSING = "all pictures", "pictures without a caption"
@@ -20,7 +23,20 @@ _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 @dataclass(frozen=True)
 class _Variable:
+    """A variable: as it is written, whose value it takes, and what is done to that."""
+
+    written: str
     name: str
+    filters: tuple[Filter, ...]
+
+    def value(self, values: Mapping[str, str]) -> str | None:
+        """The filtered value; None where there is none."""
+        text = values.get(self.written)
+        if text is None:
+            text = values.get(self.name, "")
+            for one in self.filters:
+                text = one(text)
+        return text or None
 
 
 Part = str | _Variable
@@ -50,7 +66,7 @@ def _parts(template: str) -> Iterator[Part]:
         if token in ("{{", "}}"):
             yield token[0]
         elif match.group(1) is not None and match.group(1).strip():
-            yield _Variable(match.group(1).strip())
+            yield _variable(match.group(1).strip())
         else:
             raise ConfigError(
                 f"The caption template has {token!r} at character {match.start() + 1}: {template}",
@@ -58,6 +74,15 @@ def _parts(template: str) -> Iterator[Part]:
                 remedy="Close the brace, or write {{ or }} for a brace in the text",
             )
     yield template[end:]
+
+
+def _variable(written: str) -> _Variable:
+    """Filters are split off; what names no filter belongs to the name."""
+    name, *calls = (part.strip() for part in written.split("|"))
+    filters = parse_filters(calls) if name else None
+    if filters is None:
+        return _Variable(written, written, ())
+    return _Variable(written, name, filters)
 
 
 def apply_template(
@@ -93,9 +118,11 @@ def apply_template(
             captions.append(item.caption)
             continue
         values = _values(item, trigger, default_subject)
-        for name in {part.name for part in parts if isinstance(part, _Variable)} - set(values):
+        texts = {part: part.value(values) for part in parts if isinstance(part, _Variable)}
+        for name in dict.fromkeys(part.written for part, text in texts.items() if text is None):
             unresolved.setdefault(name, []).append(item.name)
-        captions.append("".join(_text(part, values) for part in parts).strip())
+        written = [p if isinstance(p, str) else texts[p] or "" for p in parts]
+        captions.append("".join(written).strip())
     if unresolved:
         raise _no_value(dataset, unresolved)
     return dataset.with_captions(captions)
@@ -112,13 +139,10 @@ def _values(item: DatasetItem, trigger: str, default_subject: str) -> Mapping[st
     return {name: value for name, value in values.items() if value}
 
 
-def _text(part: Part, values: Mapping[str, str]) -> str:
-    return values.get(part.name, "") if isinstance(part, _Variable) else part
-
-
 _REMEDIES = {
     "trigger": "Fill in the trigger, or take {trigger} out of the template",
-    "subject": "Fill in the default subject, or sort the pictures into folders named by subject",
+    "subject": "Fill in the default subject, sort the pictures into folders named by subject, or "
+    "let Describe Captions ask a vision model, with variable set to subject",
     "caption": "Put a .txt file beside these pictures, or take {caption} out of the template",
 }
 
@@ -129,12 +153,14 @@ def _no_value(dataset: Dataset, unresolved: Mapping[str, list[str]]) -> DatasetE
     choices = ", ".join(f"{{{word}}}" for word in ("trigger", "subject", "caption", *sorted(known)))
     others = [f"{{{other}}}" for other in sorted(unresolved)[1:]]
     also = f"; nor have {shorten(others)} everywhere" if others else ""
+    plain = name.partition("|")[0].strip()
     return DatasetError(
         f"{{{name}}} has no value for {shorten(unresolved[name])}{also}",
-        expected=f"a value for every picture, of one of {choices}",
+        expected=f"a value for every picture, of one of {choices}"
+        + (f", with the filters {USAGE}" if "|" in name else ""),
         remedy=_REMEDIES.get(
-            name,
-            f"Add a column '{name}' to metadata.csv, correct the spelling, or write "
+            plain,
+            f"Add a column '{plain}' to metadata.csv, correct the spelling, or write "
             f"{{{{{name}}}}} if the braces belong to the text",
         ),
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -185,6 +185,8 @@ class DatasetItem:
         file: its POSIX path below the origin's root; empty without one.
         caption_file: where its caption was read, a POSIX path below the root: a file of its own,
             or one that it shares with others (``metadata.csv``). None where nothing was read.
+        provenance: how texts came about that a model wrote: ``caption``, or the name of a column,
+            to a JSON value with model, settings and raw output.
     """
 
     name: str
@@ -199,6 +201,7 @@ class DatasetItem:
     origin: Origin | None = None
     file: str = ""
     caption_file: str | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

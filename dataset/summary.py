@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from .items import Dataset
+from .written import CAPTION, text_of
 
 _MOST_SUBJECTS = 8
 
@@ -23,8 +24,17 @@ def describe(dataset: Dataset) -> str:
     return "\n".join([*lines, *dataset.notes])
 
 
-def preview_captions(dataset: Dataset, count: int = 8) -> str:
-    """The first few captions, one a line, each with its picture's name."""
-    shown = [f"{item.name}: {item.caption or '(none)'}" for item in dataset.items[:count]]
+def preview_captions(dataset: Dataset, count: int = 8, variable: str = "") -> str:
+    """The first few captions (or values of a variable), one a line, each with its picture's name.
+
+    Args:
+        dataset: the pictures.
+        count: how many are shown.
+        variable: empty for the captions.
+    """
+    shown = [
+        f"{item.name}: {text_of(item, variable or CAPTION) or '(none)'}"
+        for item in dataset.items[:count]
+    ]
     rest = len(dataset) - count
     return "\n".join([*shown, *([f"… and {rest} more"] if rest > 0 else [])])

@@ -33,8 +33,9 @@ class KilnTemplateCaptions(io.ComfyNode):
                     default="{trigger}, {caption}",
                     multiline=True,
                     tooltip="The caption with variables: {trigger}, {subject}, {caption} (what "
-                    "stands in the picture's text file) and every column of metadata.csv. Write "
-                    "{{ and }} for braces in the text.",
+                    "stands in the picture's text file), every column of metadata.csv and what "
+                    "Tag Captions or Describe Captions filled. {caption|tags:12} takes the first "
+                    "12 tags; the help lists more. Write {{ and }} for braces in the text.",
                 ),
                 io.String.Input(
                     "trigger",

@@ -26,7 +26,7 @@ LEANS_ON: dict[str, set[str]] = {
     "cli": {"core", "dataset", "lora_format"},
 }
 COMFY_FREE = ("core", "dataset", "lora_format", "trainer", "sweep", "cli")
-HEAVY = ("diffusers", "peft", "accelerate", "transformers")
+HEAVY = ("diffusers", "peft", "accelerate", "transformers", "onnxruntime")
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "marshal", "shelve", "subprocess", "joblib"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "torch.load", "torch.save", "os.system", "os.popen"}
 

@@ -1,0 +1,1 @@
+"""Descriptions and answers by a model that looks at pictures and writes."""
