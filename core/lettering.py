@@ -47,10 +47,14 @@ class Lines:
         return len(self.lines) * self.step_px
 
     @property
+    def font(self) -> Font:
+        """That draws them."""
+        return _font(self.font_name, self.size)
+
+    @property
     def width_px(self) -> int:
         """Of the longest line."""
-        font = _font(self.font_name, self.size)
-        return round(max(_width(line, font) for line in self.lines))
+        return round(max(_width(line, self.font) for line in self.lines))
 
 
 def line_step(size: int) -> int:
@@ -91,9 +95,14 @@ def draw_lines(
     draw: ImageDraw.ImageDraw, lines: Lines, corner: tuple[int, int], ink: str
 ) -> None:
     """Draw lines below each other."""
-    font = _font(lines.font_name, lines.size)
     for number, line in enumerate(lines.lines):
-        draw.text((corner[0], corner[1] + number * lines.step_px), line, fill=ink, font=font)
+        place = (corner[0], corner[1] + number * lines.step_px)
+        draw.text(place, line, fill=ink, font=lines.font)
+
+
+def plain_font(size: int) -> Font:
+    """Pillow's own scalable font for figures: the same on every machine."""
+    return _font("", size)
 
 
 def text_width(text: str, size: int) -> float:

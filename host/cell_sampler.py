@@ -57,6 +57,11 @@ class CellSampler:
             settings = replace(settings, blocks="")
         return settings.canonical()
 
+    @property
+    def always_reads_negative(self) -> bool:
+        """Whether another node asks for the negative prompt at CFG 1, too."""
+        return bool(self.model.model_options.get("disable_cfg1_optimization", False))
+
     def check_blocks(self, settings: CellSettings) -> None:
         """Refuse blocks that the model does not have.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from ..core import atomic
 from ..lora_format.published import file_sha256
 from . import paths
 from .hashing import Hasher, hash_tensors
+from .source_check import is_as_read
 
 _TENSOR_HASHES: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
 _FILE_HASHES: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
@@ -119,14 +121,17 @@ def _weights_hash(patcher: comfy.model_patcher.ModelPatcher) -> str:
     if model in _FILE_HASHES:
         return _FILE_HASHES[model]
     files = source_files(patcher)
-    if files:
+    tensors = dict(_unpatched_tensors(patcher))
+    if files and all(is_as_read(path, tensors) for path in files):
         parts = [remembered_file_hash(path) for path in files]
-        parts.append(str(next(iter(patcher.model.parameters())).dtype))
+        # As read: a loader may have rounded some of them, and not the first.
+        kinds = Counter(str(tensor.dtype) for tensor in tensors.values())
+        parts += [f"{kind} {count}" for kind, count in sorted(kinds.items())]
         # What was read once stays what it is, even when its file is overwritten meanwhile.
         _FILE_HASHES[model] = hashlib.sha256("/".join(parts).encode("ascii")).hexdigest()
         return _FILE_HASHES[model]
     if model not in _TENSOR_HASHES:
-        _TENSOR_HASHES[model] = hash_tensors(_unpatched_tensors(patcher))
+        _TENSOR_HASHES[model] = hash_tensors(tensors.items())
     return _TENSOR_HASHES[model]
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ..core.errors import ConfigError
 from ..sweep.cells import Cell
 from ..sweep.picture_format import picture_formats
 from ..sweep.score_table import as_json, scored_rows
-from ..sweep.table import to_csv
+from ..sweep.table import to_csv, to_json
 from .scoring import ScoredSweep
 
 PERSON, SUGGESTION = "person", "shortlist suggestion"
@@ -49,21 +50,25 @@ def write_scores(scored: ScoredSweep) -> str:
         "vectors": scored.given.vectors.name,
         "rows": rows,
     }
-    atomic.write_json(scored.sweep.folder / "scores.json", value)
+    atomic.write_text(scored.sweep.folder / "scores.json", to_json(value))
     return table
 
 
 def write_pictures(
-    scored: ScoredSweep, overview: Image.Image, maps: Sequence[Image.Image], texts: dict[str, str]
+    scored: ScoredSweep, overview: Image.Image, maps: Iterable[Image.Image], texts: dict[str, str]
 ) -> list[Path]:
-    """Write ``scores.png`` and ``scores_map.png``, ``scores_map_2.png``, …; returns their paths."""
-    named = [("scores.png", overview)] + [
-        ("scores_map.png" if number == 1 else f"scores_map_{number}.png", picture)
-        for number, picture in enumerate(maps, start=1)
-    ]
+    """Write ``scores.png`` and ``scores_map.png``, ``scores_map_2.png``, …; returns their paths.
+
+    Maps are drawn and let go one by one: a sweep may have hundreds of pages.
+    """
+    named = chain(
+        [("scores", overview)],
+        (("scores_map" if number == 1 else f"scores_map_{number}", picture)
+         for number, picture in enumerate(maps, start=1)),
+    )  # fmt: skip
     files = []
     for name, picture in named:
-        files.append(scored.sweep.folder / name)
+        files.append(scored.sweep.folder / f"{name}.png")
         picture_formats()["png"].write(files[-1], picture, texts, 100)
     return files
 
@@ -106,7 +111,7 @@ def decide(scored: ScoredSweep, choice: int) -> Decision | None:
         },
     }
     if _read(path).get("cell") != cell.index or _read(path).get("decided_by") != by:
-        atomic.write_json(path, value)
+        atomic.write_text(path, to_json(value))
     return decision
 
 

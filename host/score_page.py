@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..sweep.result import StoredPictures, SweepResult
+from .previews import FOLDER as PREVIEWS
 from .score_files import Decision
 from .scoring import ScoredSweep
 
@@ -27,11 +28,11 @@ def cell_grid(scored: ScoredSweep, decision: Decision | None, output: Path) -> d
 
     Returns:
         ``pages``, ``rows``, ``columns``: labels; ``size``: a picture's width and height in pixels;
-        ``folder``: below the output folder; ``stamp``: another one where a folder of this name is
-        made anew, for the browser's cache; ``cells``: per cell its number, page, row, column and
-        its picture's file below ``folder``, an empty one where there is none; ``failed``: reasons
-        by number; ``shortlist``: the cell numbers of each place; ``decision``: a cell's number and
-        who took it, or None.
+        ``name``: the sweep's; ``folder``: below the output folder; ``stamp``: another one where a
+        folder of this name is made anew, for the browser's cache; ``cells``: per cell its number,
+        page, row, column and its picture's file below ``folder``, an empty one where there is
+        none; ``failed``: reasons by number; ``shortlist``: the cell numbers of each place;
+        ``decision``: a cell's number and who took it, or None.
     """
     sweep = scored.sweep
     plan = sweep.plan
@@ -43,6 +44,7 @@ def cell_grid(scored: ScoredSweep, decision: Decision | None, output: Path) -> d
         "rows": plan.row_labels,
         "columns": plan.column_labels,
         "size": (first.width_px, first.height_px),
+        "name": sweep.folder.name,
         "folder": folder,
         "stamp": changed_ns // 1_000_000,
         "cells": [
@@ -56,20 +58,22 @@ def cell_grid(scored: ScoredSweep, decision: Decision | None, output: Path) -> d
 
 
 def _picture_files(sweep: SweepResult) -> dict[int, Path]:
-    """The pictures' files by cell.
+    """The pictures' files by cell, the smallest that there are.
 
     The sweep's own folder goes first: where its files are lossy, ``sweep.pictures`` are exact ones
     of the cell store, which is larger and may lie where ``/view`` does not look.
     """
-    kept = {}
-    for path in (sweep.folder / "cells").glob("cell_*.*"):
-        number = path.stem.removeprefix("cell_")
-        if number.isdecimal():
-            kept[int(number)] = path
+    kept = _numbered(sweep.folder / "cells") | _numbered(sweep.folder / PREVIEWS)
     if not kept and isinstance(sweep.pictures, StoredPictures):
         kept = dict(sweep.pictures.files)
     drawn = set(sweep.pictures)
     return {index: path for index, path in kept.items() if index in drawn}
+
+
+def _numbered(folder: Path) -> dict[int, Path]:
+    """Files ``cell_0007.*`` by their number."""
+    named = {path.stem.removeprefix("cell_"): path for path in folder.glob("cell_*.*")}
+    return {int(number): path for number, path in named.items() if number.isdecimal()}
 
 
 def _served(files: Mapping[int, Path], output: Path) -> tuple[str, dict[int, str]]:

@@ -16,10 +16,11 @@ from ..dataset.items import Dataset, DatasetItem
 from ..sweep.descriptor import NAME as PIXELS
 from ..sweep.look import MOST_AREA_PX, Look, look_at
 from ..sweep.pareto import Choice, choose
-from ..sweep.result import SweepResult
+from ..sweep.result import StoredPictures, SweepResult
 from ..sweep.score import Scored, ScoreInput, TrainingPicture, Vectors, compute_scores
 from ..sweep.scores.trigger_leak import has_word, without_word
 from . import paths
+from .previews import keep_preview
 from .text_tower import embed_texts, matching_tower, pairing_note
 from .vision import NamedPicture, VisionModel
 
@@ -91,7 +92,7 @@ def score_sweep(request: ScoreRequest, progress: Progress) -> ScoredSweep:
     """Compute every score that what is connected allows.
 
     Raises:
-        HostError: the sweep has no pictures.
+        HostError: the sweep has no pictures, or somebody deleted some.
         DatasetError: a training picture cannot be decoded.
     """
     sweep, dataset = request.sweep, request.dataset
@@ -101,6 +102,7 @@ def score_sweep(request: ScoreRequest, progress: Progress) -> ScoredSweep:
             "The sweep has no pictures", expected="at least one finished cell",
             remedy="Run the sweep again",
         )
+    _refuse_deleted(sweep)
     items = [item for item in dataset.items if item.role == "train"] if dataset else []
     background = dataset.background if dataset else "white"
     # Scores that compare pictures read every cell a second time.
@@ -115,7 +117,9 @@ def score_sweep(request: ScoreRequest, progress: Progress) -> ScoredSweep:
     def drawn() -> Iterator[Image.Image]:
         for index in indices:
             tick()
-            yield sweep.pictures[index]
+            picture = sweep.pictures[index]
+            keep_preview(sweep.folder, index, picture)
+            yield picture
 
     def trained() -> Iterator[Image.Image]:
         for item in items:
@@ -151,6 +155,19 @@ def score_sweep(request: ScoreRequest, progress: Progress) -> ScoredSweep:
     return ScoredSweep(
         sweep, given, found, choose(given, found), (*notes, *more), tuple(items), background
     )
+
+
+def _refuse_deleted(sweep: SweepResult) -> None:
+    """ComfyUI remembers a sweep for as long as it runs, and people tidy up meanwhile."""
+    files = sweep.pictures.files if isinstance(sweep.pictures, StoredPictures) else {}
+    gone = sorted(path for path in files.values() if not path.is_file())
+    if gone:
+        raise HostError(
+            f"{len(gone)} of the sweep's pictures are gone, the first is {gone[0]}",
+            expected="the files that the sweep wrote",
+            remedy="Change file_prefix of the Sweep node, so that it runs again: what it still "
+            "knows it does not draw again",
+        )
 
 
 def _smallest_area(sweep: SweepResult, indices: Sequence[int]) -> int:

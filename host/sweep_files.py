@@ -227,7 +227,8 @@ class _Writer:
 
     def _lay_beside(self, names: Sequence[str], form: str) -> None:
         for name in names:
-            path = self.folder / f"{name}.json"
+            # Names may come with a request.
+            path = paths.contained(self.folder, f"{name}.json")
             if name not in self.texts or path.exists():
                 continue
             atomic.write_text(path, self.texts[name])

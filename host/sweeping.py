@@ -15,6 +15,7 @@ from ..core.protocols import Progress
 from ..sweep.batches import batches_of
 from ..sweep.cells import SweepPlan
 from ..sweep.estimate import Estimate, time_text
+from ..sweep.idle_axes import idle_axes
 from ..sweep.live_sheet import LiveSheet
 from ..sweep.result import StoredPictures
 from ..sweep.table import CellOutcome
@@ -84,6 +85,7 @@ class SweepRunner:
         everything = (*jobs, *(job for job, _ in failed))
         self._total_steps = sum(job.cell.settings.steps for job in everything)
         self._note_loras()
+        self._note_idle_axes(everything)
         for job, reason in failed:
             self._fail(Failure(job, reason))
         missing = self._with_texts(self._take_stored(jobs))
@@ -108,6 +110,14 @@ class SweepRunner:
                 self.notes.append(f"{of}keys that fit nothing: {', '.join(facts.unmatched)}")
             if facts.obstacle:
                 self.notes.append(f"{of}LoRA patched into the weights: {facts.obstacle}")
+
+    def _note_idle_axes(self, jobs: Sequence[Job]) -> None:
+        """Rows that must be equal are said before they are drawn."""
+        settled = {index: job.cell.settings for job in jobs for index in job.twins}
+        always = self.sampler.always_reads_negative
+        for note in idle_axes(self._plan, settled, always_reads_negative=always):
+            self.notes.append(note)
+            self.progress.say(note)
 
     def _take_stored(self, jobs: Sequence[Job]) -> list[Job]:
         """Show what is there; returns what is missing."""

@@ -48,6 +48,6 @@ class ComfyVae:
         """Latents as samplers hand them out, in the VAE's own scale."""
         with torch.no_grad():
             pixels = self._vae.decode(latents)
-        # Video VAEs decode to (B, 1, H, W, 3); the stock VAE Decode node flattens it as well.
-        pixels = pixels.flatten(0, -4) if pixels.ndim > 4 else pixels
+        # Video VAEs decode to (B, frames, H, W, 3), some to several frames of one latent.
+        pixels = pixels[:, 0] if pixels.ndim > 4 else pixels
         return pixels.detach().cpu().float().clamp(0, 1)

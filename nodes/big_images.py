@@ -8,6 +8,7 @@ read, and can put away the rest. Pictures are filled in one by one.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import uuid
@@ -27,6 +28,8 @@ IN_MEMORY_BYTES = 256 * 2**20
 SPARE_BYTES = 256 * 2**20
 """Left free on the disk for everything else."""
 BLOCK_BYTES = 2**20
+NOT_OFFERED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+"""Answers of file systems that cannot take room beforehand; blocks of zeros take it, too."""
 
 
 def cell_images(result: SweepResult) -> torch.Tensor:
@@ -111,8 +114,12 @@ def _mapped(shape: tuple[int, ...], needed: int, folder: Path) -> torch.Tensor:
 def _take_room(path: Path, needed: int) -> None:
     with open(path, "xb") as file:
         if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, needed)
-            return
+            try:
+                os.posix_fallocate(file.fileno(), 0, needed)
+                return
+            except OSError as error:
+                if error.errno not in NOT_OFFERED:
+                    raise
         block = bytes(BLOCK_BYTES)
         for start in range(0, needed, BLOCK_BYTES):
             file.write(block[: needed - start])

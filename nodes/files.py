@@ -47,13 +47,22 @@ def adapter_input() -> io.Input:
     )
 
 
+def lora_name_output(whose: str) -> io.Output:
+    """A LoRA's name for the stock loader; ``whose`` begins the tooltip.
+
+    The stock loader's list has no type name that an output could carry: the server compares it
+    with COMBO and refuses. "Any" is what it lets through.
+    """
+    return io.AnyType.Output(
+        display_name="lora_name",
+        tooltip=f"{whose}: connect it to the lora_name of the stock loader.",
+    )
+
+
 def file_outputs(report: str) -> list[io.Output]:
     """The new file's name, and what was done; ``report`` is the tooltip of the latter."""
     return [
-        io.AnyType.Output(
-            display_name="lora_name",
-            tooltip="The new file's name: connect it to the lora_name of the stock loader.",
-        ),
+        lora_name_output("The new file's name"),
         io.String.Output(display_name="report", tooltip=report),
     ]
 

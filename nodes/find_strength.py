@@ -9,6 +9,7 @@ from comfy_api.latest import io
 
 from .big_images import file_images
 from .chosen import CONNECTED, chosen_inputs, chosen_lora, chosen_stamp
+from .files import lora_name_output
 from .inputs import LARGEST_SEED
 from .picture_inputs import file_prefix_input, sampler_and_size_inputs, shown_files
 from .texts import workflow_texts
@@ -227,10 +228,7 @@ def _outputs() -> list[io.Output]:
             "nothing breaks.",
         ),
         # As in Train LoRA: "any" is what the server lets into the stock loader's list.
-        io.AnyType.Output(
-            display_name="lora_name",
-            tooltip="The LoRA's name: connect it to the lora_name of the stock loader.",
-        ),
+        lora_name_output("The LoRA's name"),
         io.Image.Output(
             display_name="plot",
             tooltip="The curve of each prompt with its window; last the map over CFG, if any.",

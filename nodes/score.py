@@ -12,6 +12,8 @@ from comfy_api.latest import io
 from PIL import Image
 
 from ..sweep.cells import MOST_CELLS
+from .big_images import file_images
+from .files import lora_name_output
 from .picture_inputs import shown_files
 from .texts import workflow_texts
 from .types import KILN_DATASET, KILN_SWEEP
@@ -42,9 +44,10 @@ class KilnScoreSweep(io.ComfyNode):
     @classmethod
     def execute(
         cls, sweep: Any, choice: int = NOT_CHOSEN, trigger: str = "", dataset: Any = None,
-        clip_vision: Any = None, clip: Any = None,
+        clip_vision: Any = None, clip: Any = None, chosen_in: str = "",
     ) -> io.NodeOutput:
         """Score, draw, write, decide."""
+        from ..host.carried_choice import carried
         from ..host.progress import ComfyProgress
         from ..host.score_files import decide, write_pictures, write_scores
         from ..host.score_page import cell_grid
@@ -58,23 +61,26 @@ class KilnScoreSweep(io.ComfyNode):
         )
         scored = score_sweep(request, progress)
         table = write_scores(scored)
-        decision = decide(scored, choice)
+        asked = "" if _is_linked(cls, "choice") else chosen_in.strip()
+        own = carried(sweep, choice, asked)
+        decision = decide(scored, own.cell)
         name = sweep.folder.name
         overview = draw_overview(
             scored.given, scored.found, scored.choice, scored.training_picture, name
         )
-        maps = [
+        maps = (
             draw_maps(sweep.plan, page, scored.found, scored.choice, name)
             for page in range(len(sweep.plan.page_labels))
-        ]
+        )
         files = write_pictures(scored, overview, maps, workflow_texts(cls))
-        report = _report(scored, decision)
+        report = "\n".join(filter(None, (_report(scored, decision), own.note)))
         progress.say(report)
         grid = cell_grid(scored, decision, Path(folder_paths.get_output_directory()))
+        grid["choice"] = {"asked": (choice, asked), "cell": own.cell}
         settings = None if decision is None else decision.cell.settings
         return io.NodeOutput(
             _image(overview),
-            torch.cat([_image(one) for one in maps]),
+            file_images(files[1:], sweep.folder),
             table,
             "" if decision is None else decision.lora,
             0.0 if settings is None else float(settings.strength),
@@ -114,6 +120,12 @@ def _inputs() -> list[io.Input]:
             tooltip="The model's text encoders. With a vision model that belongs to one of them, "
             "pictures are compared with their prompts.",
         ),
+        io.String.Input(
+            "chosen_in", default="", optional=True, advanced=True,
+            tooltip="In which sweep the cell was clicked; the click writes it. A later sweep "
+            "numbers its cells anew: there the same cell is found by its settings. Empty: choice "
+            "is a number of this sweep.",
+        ),
     ]
 
 
@@ -128,10 +140,7 @@ def _outputs() -> list[io.Output]:
             display_name="maps", tooltip="Every score over rows and columns; one picture per page."
         ),
         io.String.Output(display_name="table", tooltip="The sweep's table with the scores, CSV."),
-        io.AnyType.Output(
-            display_name="lora_name",
-            tooltip="The chosen cell's LoRA: connect it to the lora_name of the stock loader.",
-        ),
+        lora_name_output("The chosen cell's LoRA"),
         io.Float.Output(
             display_name="strength",
             tooltip="The chosen cell's strength, for strength_model of the stock loader.",
@@ -162,6 +171,13 @@ def _report(scored: Any, decision: Any) -> str:
         f"CFG {settings.cfg:g}, seed {settings.seed}"
     )
     return "\n".join([head, *lines])
+
+
+def _is_linked(cls: Any, name: str) -> bool:
+    """Whether an input's value comes from another node."""
+    own = (cls.hidden.prompt or {}).get(cls.hidden.unique_id)
+    inputs = own.get("inputs", {}) if isinstance(own, dict) else {}
+    return isinstance(inputs.get(name), list)
 
 
 def _image(picture: Image.Image) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
+from ..sweep.cell_settings import CellSettings
 from ..sweep.file_settings import SweepFileSettings
 from ..sweep.lora_names import catalogue
 from .big_images import cell_images, file_images
@@ -74,7 +76,6 @@ class KilnSweep(io.ComfyNode):
         from ..host.progress import ComfyProgress
         from ..host.sweep_engine import make_runner
         from ..host.sweep_files import finish
-        from ..sweep.cell_settings import CellSettings
         from ..sweep.cells import plan_sweep
         from ..sweep.table import to_csv
 
@@ -91,7 +92,7 @@ class KilnSweep(io.ComfyNode):
         progress = ComfyProgress(cls.hidden.unique_id)
         runner = make_runner(model, clip, vae, files, progress, mode)
         about: dict[str, Any] = {
-            "title": _title(base, list(files)), "prefix": prefix, "texts": workflow_texts(cls),
+            "title": _title(plan, list(files)), "prefix": prefix, "texts": workflow_texts(cls),
             "settings": settings_of(SweepFileSettings, values),
         }  # fmt: skip
         try:
@@ -115,13 +116,22 @@ class KilnSweep(io.ComfyNode):
         )
 
 
-def _title(base: Any, loras: list[str]) -> str:
-    """What all cells have in common."""
+def _title(plan: Any, loras: list[str]) -> str:
+    """What all cells have in common; what an axis sets stands beside the rows and columns."""
     runs = {entry.run for entry in catalogue(loras)}
     several = f"{len(loras)} LoRAs of {runs.pop()}" if len(runs) == 1 else f"{len(loras)} LoRAs"
     subject = loras[0] if len(loras) == 1 else several.removesuffix(" of ")
-    own = f"{base.sampler}, {base.steps} steps, seed {base.seed}"
-    return f"{subject} · {own}: {base.prompt}"
+    told: dict[str, Callable[[CellSettings], str]] = {
+        "sampler": lambda own: own.sampler,
+        "steps": lambda own: f"{own.steps} steps",
+        "seed": lambda own: f"seed {own.seed}",
+    }
+    each = [cell.settings for cell in plan.cells]
+    own = [tell(each[0]) for tell in told.values() if len(set(map(tell, each))) == 1]
+    prompts = {settings.prompt for settings in each}
+    prompt = prompts.pop() if len(prompts) == 1 else ""
+    parts = [part for part in (subject, ", ".join(own)) if part]
+    return " · ".join(parts) + (f": {prompt}" if prompt else "")
 
 
 def _subject_inputs() -> list[io.Input]:

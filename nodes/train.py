@@ -12,7 +12,7 @@ from ..dataset.bucket_settings import BucketChoices
 from ..trainer.adapter_settings import AdapterSettings
 from ..trainer.config import TrainSettings
 from ..trainer.objective_settings import ObjectiveSettings
-from .files import file_stamp
+from .files import file_stamp, lora_name_output
 from .inputs import inputs_of, settings_of
 from .types import KILN_ADAPTER, KILN_BUCKETS, KILN_DATASET, KILN_LORA, KILN_OBJECTIVE, KILN_RUN
 
@@ -74,12 +74,7 @@ class KilnTrainLora(io.ComfyNode):
                     display_name="model", tooltip="The model with the LoRA applied at strength 1."
                 ),
                 io.Clip.Output(display_name="clip", tooltip="The text encoders, unchanged."),
-                # The stock loader's list has no type name that an output could carry: the server
-                # compares it with COMBO and refuses. "Any" is what it lets through.
-                io.AnyType.Output(
-                    display_name="lora_name",
-                    tooltip="The LoRA's name: connect it to the lora_name of the stock loader.",
-                ),
+                lora_name_output("The LoRA's name"),
                 KILN_LORA.Output(display_name="lora", tooltip="The LoRA, for a sweep."),
                 KILN_RUN.Output(
                     display_name="run", tooltip="The run with all its checkpoints and metrics."

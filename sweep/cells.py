@@ -64,6 +64,11 @@ class SweepPlan:
         partners = {c.index: alone.get(c.settings.without_lora()) for c in self.drawn}
         return {index: base for index, base in partners.items() if base is not None}
 
+    def places(self) -> list[tuple[int, ...]]:
+        """For each cell of the grid the place of its value on each axis: rows, columns, pages."""
+        pages = list(product(*(range(len(own.values)) for own in self.axes[2:])))
+        return [(cell.row, cell.column, *pages[cell.page]) for cell in self.cells]
+
 
 def plan_sweep(base: CellSettings, chosen: Sequence[AxisValues]) -> SweepPlan:
     """Multiply the axes out: the first gives rows, the second columns, the rest pages.

@@ -62,7 +62,7 @@ def heat_map(picture: Image.Image, difference: Array) -> Image.Image:
     opacity = np.clip((difference - INVISIBLE) / (2 * INVISIBLE), 0, 1)[..., None] * STRONGEST
     levels = np.clip(_place(difference) * 255, 0, 255).astype(np.uint8)
     mixed = grey * (1 - opacity) + _colours()[levels] * opacity
-    return Image.fromarray(np.clip(np.rint(mixed), 0, 255).astype(np.uint8), "RGB")
+    return Image.fromarray(np.clip(np.rint(mixed), 0, 255).astype(np.uint8))
 
 
 @dataclass

@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 import math
-from functools import cache
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from .grid import FAINT, INK, MISSING, PAPER
+from .lettering import plain_font as font
+from .lettering import wrapped
 
 RUST, TEAL, SLATE, PALE, LINE = "#b5432a", "#2f6f6a", "#56688c", "#f1ebe1", "#d9d1c5"
-__all__ = ["FAINT", "INK", "LINE", "MISSING", "PALE", "PAPER", "RUST", "SLATE", "TEAL"]
+__all__ = [
+    "FAINT", "INK", "LINE", "MISSING", "PALE", "PAPER", "RUST", "SLATE", "TEAL", "font",
+]  # fmt: skip
 
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Rgb = tuple[int, int, int]
-
-
-@cache
-def font(size: int) -> Font:
-    """Pillow's own scalable font: the same on every machine."""
-    return ImageFont.load_default(size)
-
-
-def fitted(draw: ImageDraw.ImageDraw, text: str, width: float, size: int) -> str:
-    """One line, cut with an ellipsis where it is too long."""
-    line = " ".join(text.split())
-    if draw.textlength(line, font(size)) <= width:
-        return line
-    while line and draw.textlength(line + "…", font(size)) > width:
-        line = line[:-1]
-    return line + "…"
 
 
 def write(
     draw: ImageDraw.ImageDraw, text: str, corner: tuple[float, float], width: float, size: int,
     ink: str = INK, anchor: str = "la",
 ) -> None:
-    """One line of text that stays inside its width."""
-    draw.text(corner, fitted(draw, text, width, size), fill=ink, font=font(size), anchor=anchor)
+    """One line of text that stays inside its width, cut with an ellipsis where it is too long."""
+    lines = wrapped(text, int(width), most_lines=1, size=size, smallest=size)
+    draw.text(corner, lines.lines[0], fill=ink, font=lines.font, anchor=anchor)
 
 
 def mixed(low: str, high: str, share: float) -> Rgb:

@@ -84,7 +84,7 @@ def turn(plan: SweepPlan, axis: int) -> SweepPlan:
     rows = list(product(*(range(len(plan.axes[number].values)) for number in others)))
     row_of = {places: row for row, places in enumerate(rows)}
     cells = []
-    for cell, places in zip(plan.cells, _places(plan), strict=True):
+    for cell, places in zip(plan.cells, plan.places(), strict=True):
         row = row_of[tuple(places[number] for number in others)]
         cells.append(replace(cell, page=places[axis], row=row, column=places[column]))
     shown = [plan.axes[number] for number in others]
@@ -185,13 +185,6 @@ def _in_order(values: Sequence[object]) -> list[int]:
     if all(isinstance(value, (int, float)) for value in values):
         places.sort(key=lambda place: values[place])  # type: ignore[arg-type,return-value]
     return places
-
-
-def _places(plan: SweepPlan) -> list[tuple[int, ...]]:
-    """For each cell the place of its value on each axis: rows, columns, pages."""
-    page_axes = [range(len(own.values)) for own in plan.axes[2:]]
-    combinations = list(product(*page_axes))
-    return [(cell.row, cell.column, *combinations[cell.page]) for cell in plan.cells]
 
 
 def _joined(shown: Sequence[AxisValues], places: Sequence[int]) -> str:

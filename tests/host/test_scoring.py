@@ -6,13 +6,14 @@ import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from lora_kiln.core.errors import DatasetError
+from lora_kiln.core.errors import DatasetError, HostError
 from lora_kiln.dataset.items import Dataset, DatasetItem, PictureArray, PictureFile
 from lora_kiln.tests.sweep.score_cases import blobs, make_plan, save_sweep
 
@@ -110,3 +111,41 @@ def test_a_damaged_training_picture_is_named(host: Any, tmp_path: Path) -> None:
     sweep = save_sweep(tmp_path / "sweep", make_plan(), {0: blobs(0), 1: blobs(1)})
     with pytest.raises(DatasetError, match=r"torn\.png"):
         score(sweep, host, dataset=Dataset(items, "torn"))
+
+
+def test_large_cells_are_shown_small_in_the_page(host: Any, tmp_path: Path) -> None:
+    from lora_kiln.host import previews
+    from lora_kiln.host.score_page import cell_grid
+
+    plan = make_plan()
+    small = save_sweep(tmp_path / "small", plan, {n: blobs(n) for n in (0, 1)})
+    told = cell_grid(score(small, host), None, tmp_path)
+    assert told["folder"] == "small/cells"
+    large = save_sweep(tmp_path / "large", plan, {n: blobs(n, (768, 512)) for n in (0, 1)})
+    told = cell_grid(score(large, host), None, tmp_path)
+    assert (told["folder"], told["cells"][1][4]) == ("large/previews", "cell_0001.webp")
+    path = large.folder / previews.FOLDER / "cell_0001.webp"
+    with Image.open(path) as shown:
+        assert shown.size == (384, 256)
+        whole = large.pictures[1].resize(shown.size)
+        assert np.abs(np.asarray(shown.convert("RGB"), int) - np.asarray(whole, int)).mean() < 4
+    made = path.stat().st_mtime_ns
+    score(large, host)
+    assert path.stat().st_mtime_ns == made
+    # A cell without one is shown itself.
+    path.unlink()
+    told = cell_grid(score_of_files(large), None, tmp_path)
+    assert told["folder"] == "large"
+    assert [cell[4] for cell in told["cells"]] == ["previews/cell_0000.webp", "cells/cell_0001.png"]
+
+
+def score_of_files(sweep: Any) -> Any:
+    """Only what the page reads of a scored sweep."""
+    return SimpleNamespace(sweep=sweep, choice=SimpleNamespace(shortlist=()))
+
+
+def test_deleted_pictures_are_told(host: Any, tmp_path: Path) -> None:
+    sweep = save_sweep(tmp_path / "sweep", make_plan(), {n: blobs(n) for n in (0, 1)})
+    (sweep.folder / "cells" / "cell_0001.png").unlink()
+    with pytest.raises(HostError, match=r"1 of the sweep's pictures are gone.*cell_0001\.png"):
+        score(sweep, host)

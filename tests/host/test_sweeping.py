@@ -69,6 +69,8 @@ class FakeSampler:
     dtype: torch.dtype = torch.float32
     calls: list[tuple[str, int]] = field(default_factory=list)
 
+    always_reads_negative = False
+
     @property
     def model(self) -> FakeModel:
         return FakeModel(self.dtype)
@@ -165,7 +167,7 @@ def sweep(
     from lora_kiln.host.cell_store import CellStore
     from lora_kiln.host.sweeping import SweepRunner
 
-    plan = plan_sweep(CellSettings(steps=2, seed=5), PLAN_AXES)
+    plan = plan_sweep(CellSettings(steps=2, seed=5, prompt="a boat"), PLAN_AXES)
     watcher = Watcher()
     unchecked: Any = SweepRunner
     store = CellStore(cache or Path(tempfile.mkdtemp(dir=_SCRATCH[0])), key_of)
@@ -561,7 +563,7 @@ def test_a_trial_that_does_not_fit_is_no_failure(tmp_path: Path) -> None:
             sampler=sampler, vae=FakeVae(), store=CellStore(tmp_path / said, key_of),
             progress=watcher, mode="auto", pace=pace,
         )
-        runner.run(plan_sweep(CellSettings(steps=2, seed=5), PLAN_AXES))
+        runner.run(plan_sweep(CellSettings(steps=2, seed=5, prompt="a boat"), PLAN_AXES))
         assert modes(runner) == ["batched"] * 12
         assert watcher.said[0].endswith(said)
         assert pace.recall() is not None

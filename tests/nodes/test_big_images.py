@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import subprocess
 import sys
@@ -63,6 +64,18 @@ def test_a_disk_without_room_is_told_before_anything_is_written(
     monkeypatch.setattr(big, "_take_room", full)
     with pytest.raises(HostError, match="need 768 bytes"):
         big.images_tensor(lambda: greys(1, 8), 1, (8, 8), tmp_path)
+
+
+def test_a_disk_that_takes_no_room_beforehand_is_no_full_one(
+    big: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refused(*_args: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(big, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(big.os, "posix_fallocate", refused, raising=False)
+    images = big.images_tensor(lambda: greys(3, 16), 3, (16, 16), tmp_path)
+    assert images[2, 0, 0].tolist() == pytest.approx([2 / 255, 1.0, 0.0])
 
 
 MEASURE = """

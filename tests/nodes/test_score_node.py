@@ -6,7 +6,8 @@ import csv
 import importlib
 import io
 import json
-from dataclasses import replace
+import weakref
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 import torch
 from PIL import Image, ImageEnhance
 
-from lora_kiln.core.errors import ConfigError, HostError
+from lora_kiln.core.errors import ConfigError, HostError, KilnError
 from lora_kiln.dataset.items import Dataset, DatasetItem, PictureArray
 from lora_kiln.tests.sweep.score_cases import blobs, make_plan, save_sweep
 
@@ -190,3 +191,110 @@ def test_cancel_is_heard(node: ModuleType, sweep: Any) -> None:
 def test_a_misspelt_trigger_is_told(node: ModuleType, sweep: Any) -> None:
     report = run(node.KilnScoreSweep, sweep=sweep, dataset=dataset(), trigger="pk").args[8]
     assert "No caption of blue contains the trigger 'pk'" in report
+
+
+def test_half_letters_in_a_prompt_cost_nothing(node: ModuleType, comfy: Path) -> None:
+    """JSON can bring halves of letters along; no file can hold them."""
+    plan = make_plan(prompts=("a boat \ud83d",), lora="a.safetensors")
+    folder = comfy / "output" / "kiln" / "sweeps" / "half_letters"
+    sweep = save_sweep(folder, plan, {n: blobs(n) for n in (0, 1)})
+    run(node.KilnScoreSweep, sweep=sweep, choice=1)
+    decision = json.loads((folder / "decision.json").read_text("utf-8"))
+    assert decision["settings"]["prompt"] == "a boat ?"
+    assert json.loads((folder / "scores.json").read_text("utf-8"))["shortlist"]
+
+
+def test_maps_of_many_pages_are_held_one_at_a_time(
+    node: ModuleType, comfy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lora_kiln.sweep import score_maps
+
+    alive: list[weakref.ref[Image.Image]] = []
+    draw = score_maps.draw_maps
+
+    def counted(*args: Any) -> Image.Image:
+        assert sum(own() is not None for own in alive) <= 1
+        made = draw(*args)
+        alive.append(weakref.ref(made))
+        return made
+
+    monkeypatch.setattr(score_maps, "draw_maps", counted)
+    plan = make_plan(prompts=tuple(map(str, range(6))))
+    folder = comfy / "output" / "kiln" / "sweeps" / "many_pages"
+    sweep = save_sweep(folder, plan, {n: blobs(n, (32, 32)) for n in range(12)})
+    assert run(node.KilnScoreSweep, sweep=sweep).args[1].shape[0] == len(alive) == 6
+
+
+def widened(folder: Path, strengths: tuple[float, ...], **settings: Any) -> Any:
+    """A sweep with its table, as the Sweep node leaves it."""
+    plan = make_plan(strengths, (1, 2), lora="kiln/boat-001.safetensors", cfg=4.0, **settings)
+    sweep = save_sweep(folder, plan, {cell.index: blobs(cell.index) for cell in plan.cells})
+    rows = [{"cell": cell.index, **asdict(cell.settings)} for cell in plan.cells]
+    (folder / "table.json").write_text(json.dumps({"rows": rows}))
+    return sweep
+
+
+def test_a_choice_is_a_picture_and_not_a_number(node: ModuleType, comfy: Path) -> None:
+    """A sweep with one more row in front numbers its cells anew."""
+    sweeps = comfy / "output" / "kiln" / "sweeps"
+    widened(sweeps / "carry_00001", (0.0, 0.5, 1.0))
+    wider = widened(sweeps / "carry_00002", (0.0, 0.3, 0.5, 1.0))
+    # Cell 3 of the first is strength 0.5, seed 2.
+    out = run(node.KilnScoreSweep, sweep=wider, choice=3, chosen_in="carry_00001")
+    decision = json.loads((wider.folder / "decision.json").read_text("utf-8"))
+    assert (decision["cell"], decision["decided_by"]) == (5, "person")
+    assert (decision["settings"]["strength"], decision["settings"]["seed"]) == (0.5, 2)
+    assert "cell 3 of carry_00001, which you chose, is cell 5 here" in out.args[8]
+    grid = out.ui["kiln_scores"][0]["grid"]
+    assert (grid["name"], grid["choice"]) == (
+        "carry_00002", {"asked": (3, "carry_00001"), "cell": 5},
+    )
+    # Of this sweep it is a number, and so it is without a sweep.
+    for made in ("carry_00002", ""):
+        assert run(node.KilnScoreSweep, sweep=wider, choice=3, chosen_in=made).args[4] == 0.3
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [("carry_00003", "is not in this sweep"), ("carry_09999", "cannot be looked up"),
+     ("carry_00004", "cannot be looked up")],
+)
+def test_a_choice_that_is_gone_is_nobodys_decision(
+    node: ModuleType, comfy: Path, made: str, words: str
+) -> None:
+    sweeps = comfy / "output" / "kiln" / "sweeps"
+    folder = sweeps / f"carry_to_{made}"
+    widened(folder, (0.0, 0.3))
+    narrow = save_sweep(
+        folder / "n", make_plan((0.0, 0.3), (1, 2)), {n: blobs(n) for n in range(4)}
+    )
+    if made == "carry_00003":
+        widened(sweeps / made, (0.0, 0.9))
+    if made == "carry_00004":
+        (sweeps / made).mkdir()
+        (sweeps / made / "table.json").write_text('{"rows": [{"cell": 3}]}')
+    report = run(node.KilnScoreSweep, sweep=narrow, choice=3, chosen_in=made).args[8]
+    assert report.startswith("Suggested, not chosen yet")
+    assert words in report
+    decision = json.loads((narrow.folder / "decision.json").read_text("utf-8"))
+    assert decision["decided_by"] != "person"
+
+
+def test_a_choice_leads_nowhere_else(node: ModuleType, sweep: Any) -> None:
+    for made in ("../../../x", "/etc", "a\0b"):
+        with pytest.raises(KilnError, match="leads out of its folder"):
+            run(node.KilnScoreSweep, sweep=sweep, choice=3, chosen_in=made)
+
+
+def test_a_linked_choice_is_a_number(node: ModuleType, comfy: Path) -> None:
+    """What comes by a link was not clicked, whatever was clicked before."""
+    sweeps = comfy / "output" / "kiln" / "sweeps"
+    widened(sweeps / "linked_00001", (0.0, 0.5))
+    wider = widened(sweeps / "linked_00002", (0.0, 0.3, 0.5))
+    for choice, strength in ((["7", 0], 0.3), (3, 0.5)):
+        graph = {"4": {"class_type": "KilnScoreSweep", "inputs": {"choice": choice}}}
+        api = importlib.import_module("comfy_api.latest").io
+        hidden = {api.Hidden.prompt: graph, api.Hidden.unique_id: "4"}
+        clone = node.KilnScoreSweep.PREPARE_CLASS_CLONE({"hidden_inputs": hidden})
+        out = clone.execute(sweep=wider, choice=3, chosen_in="linked_00001")
+        assert out.args[4] == strength

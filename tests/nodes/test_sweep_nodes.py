@@ -254,3 +254,33 @@ def test_a_torn_lora_costs_its_own_cells(
     assert errors["sweep_plain.safetensors"] == ""
     assert "cannot be read" in errors["sweep_torn.safetensors"]
     assert len(result.pictures) == len(result.rows) - 1
+
+
+def test_rows_that_must_be_equal_are_told_before_they_are_drawn(
+    sweep: ModuleType, axes: ModuleType, wires: dict[str, Any]
+) -> None:
+    inputs = {**SETTINGS, "strength": 0.0, "lora_name": sweep.CONNECTED}
+    notes = run(
+        sweep.KilnSweep, **wires, **inputs,
+        axis_1=axis_of(axes, "KilnAxisCheckpoint", "sweep_plain, sweep_dora"),
+    ).args[2].notes
+    (idle,) = [n for n, note in enumerate(notes) if "nothing can change along" in note]
+    assert "the Checkpoint axis: no cell has a LoRA" in notes[idle]
+    assert idle < next(n for n, note in enumerate(notes) if note.startswith("3 cells"))
+
+
+def test_the_title_is_of_what_all_cells_share(
+    sweep: ModuleType, axes: ModuleType, wires: dict[str, Any]
+) -> None:
+    def title(**inputs: Any) -> str:
+        result = run(
+            sweep.KilnSweep, **wires, **{**SETTINGS, **inputs}, lora_name="sweep_plain.safetensors"
+        ).args[2]
+        return str(json.loads((result.folder / "table.json").read_text("utf-8"))["title"])
+
+    usual = title()
+    assert usual == "sweep_plain.safetensors · euler, 3 steps, seed 3: a star\nover the sea"
+    seeds = axis_of(axes, "KilnAxisSeed", "7, 8")
+    prompts = axis_of(axes, "KilnAxisPrompt", "a boat\na hill")
+    assert title(axis_1=seeds) == usual.replace(", seed 3", "")
+    assert title(axis_1=seeds, axis_2=prompts) == "sweep_plain.safetensors · euler, 3 steps"

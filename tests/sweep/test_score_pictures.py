@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from lora_kiln.sweep.ink import PALE, PAPER, RUST, TEAL, round_values, short_text
+from lora_kiln.sweep import lettering
+from lora_kiln.sweep.ink import (
+    INK,
+    PALE,
+    PAPER,
+    RUST,
+    TEAL,
+    font,
+    round_values,
+    short_text,
+    write,
+)
 from lora_kiln.sweep.pareto import choose
 from lora_kiln.sweep.score import Scored, compute_scores
 from lora_kiln.sweep.score_maps import draw_maps
@@ -119,3 +131,20 @@ def test_the_table_and_the_report() -> None:
     assert " ± " in lines[1]
     assert lines[-1] == "a note"
     assert settings_label(given.plan, 5) == "strength 0.5"
+
+
+def test_labels_of_any_length_and_writing() -> None:
+    """Prompts are labels: as long as a book, in letters that Pillow's own font lacks, torn."""
+    sheet = Image.new("RGB", (300, 60), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    started = time.perf_counter()
+    write(draw, "a very long prompt, " * 3000, (5, 5), 200, 14)
+    assert time.perf_counter() - started < 1.0
+    assert border_is_paper(sheet.crop((0, 0, 300, 30)).resize((300, 60)).crop((210, 0, 300, 60)))
+    write(draw, "half a letter \ud83d and a break\nin it", (5, 35), 200, 14)
+    assert (np.asarray(sheet)[35:50, 5:205] != np.asarray(sheet)[59, 299]).any()
+    if any(map(lettering._is_there, lettering.OTHER_FONTS[:5])):
+        boxes, letters = (Image.new("RGB", (60, 30), PAPER) for _ in range(2))
+        ImageDraw.Draw(boxes).text((5, 5), "木版", fill=INK, font=font(14))
+        write(ImageDraw.Draw(letters), "木版", (5, 5), 50, 14)
+        assert boxes.tobytes() != letters.tobytes()

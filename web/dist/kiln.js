@@ -31,7 +31,6 @@ function pictureRoute(sweep, file) {
     filename: name ?? "",
     subfolder: [sweep.folder, ...above.reverse()].join("/"),
     type: "output",
-    preview: "webp;75",
     v: String(sweep.stamp)
   });
   return `/view?${query}`;
@@ -89,14 +88,24 @@ var CellGrid = class {
   page = 0;
   /** Row and column of the cell that the arrow keys have reached. */
   at = [0, 0];
+  /** The sweep that is shown. */
+  get name() {
+    return this.sweep?.name ?? "";
+  }
+  /** The chosen cell of this sweep: a number of another one means nothing here. */
+  choice() {
+    const made = this.owner.chosenIn();
+    return made === "" || made === this.name ? this.owner.choice() : NOT_CHOSEN;
+  }
   /** Show what a run brought; the page stays where the sweep is the same one. */
   show(sweep) {
-    if (this.sweep?.folder !== sweep.folder || this.page >= sweep.pages.length) {
-      const wanted = this.owner.choice() >= 0 ? this.owner.choice() : sweep.decision?.[0];
+    const isNew = this.sweep?.folder !== sweep.folder;
+    this.sweep = sweep;
+    if (isNew || this.page >= sweep.pages.length) {
+      const wanted = this.choice() >= 0 ? this.choice() : sweep.decision?.[0];
       this.page = sweep.cells.find(([number]) => number === wanted)?.[1] ?? 0;
       this.at = [0, 0];
     }
-    this.sweep = sweep;
     this.pages.replaceChildren(
       ...sweep.pages.map((label, page) => element("option", {}, label || `page ${page + 1}`))
     );
@@ -106,7 +115,7 @@ var CellGrid = class {
   /** Mark the choice anew, after it changed here or elsewhere. */
   mark() {
     if (!this.sweep) return;
-    const choice = this.owner.choice();
+    const choice = this.choice();
     const [decided, by] = this.sweep.decision ?? [NOT_CHOSEN, ""];
     for (const own of this.grid.querySelectorAll("[data-cell]")) {
       const number = Number(own.dataset.cell);
@@ -170,9 +179,13 @@ var CellGrid = class {
     const own = target instanceof Element && target.closest("[data-cell]");
     if (!own) return;
     this.focus(this.reach(Number(own.dataset.row), Number(own.dataset.column)));
-    if (own.getAttribute("aria-disabled") === "true" || this.owner.locked()) return;
+    if (own.getAttribute("aria-disabled") === "true") return;
+    if (this.owner.locked()) {
+      this.mark();
+      return;
+    }
     const number = Number(own.dataset.cell);
-    this.owner.choose(number === this.owner.choice() ? NOT_CHOSEN : number);
+    this.owner.choose(number === this.choice() ? NOT_CHOSEN : number);
     this.mark();
   }
   pressed(event) {
@@ -352,9 +365,12 @@ app.registerExtension({
       usual?.call(this, output);
       show(node, output);
     };
+    const chosenIn = chosenInOf(node);
+    if (chosenIn) chosenIn.hidden = true;
     const changed = choice.callback;
     choice.callback = function(...told) {
       const result = changed?.apply(this, told);
+      if (chosenIn) chosenIn.value = grids.get(node)?.name ?? "";
       grids.get(node)?.mark();
       return result;
     };
@@ -371,6 +387,9 @@ function choiceOf(node) {
   if (node.comfyClass !== "KilnScoreSweep" || !node.addDOMWidget) return void 0;
   return node.widgets?.find((widget) => widget.name === "choice");
 }
+function chosenInOf(node) {
+  return node.widgets?.find((widget) => widget.name === "chosen_in");
+}
 function nodeAt(place) {
   const [id, subgraph] = place.split(":").reverse();
   const root = app.rootGraph ?? app.graph;
@@ -378,12 +397,22 @@ function nodeAt(place) {
 }
 function show(node, output) {
   const [sweep, choice] = [cellsOf(output), choiceOf(node)];
-  if (sweep && choice) (grids.get(node) ?? addGrid(node, choice)).show(sweep);
+  if (!sweep || !choice) return;
+  takeOver(sweep, choice, chosenInOf(node));
+  (grids.get(node) ?? addGrid(node, choice)).show(sweep);
+}
+function takeOver(sweep, choice, chosenIn) {
+  const [number, made] = sweep.choice?.asked ?? [NOT_CHOSEN, ""];
+  const isMine = choice.value === number && chosenIn?.value === made;
+  if (!sweep.choice || !chosenIn || !made || made === sweep.name || !isMine) return;
+  choice.value = sweep.choice.cell;
+  chosenIn.value = sweep.choice.cell >= 0 ? sweep.name : "";
 }
 function addGrid(node, choice) {
   addStyle();
   const grid = new CellGrid({
     choice: () => typeof choice.value === "number" ? choice.value : NOT_CHOSEN,
+    chosenIn: () => String(chosenInOf(node)?.value ?? ""),
     choose(number) {
       choice.value = number;
       choice.callback?.(number, app.canvas, node);

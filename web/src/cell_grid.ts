@@ -13,6 +13,8 @@ const NO_PICTURE = "no picture";
 export interface GridOwner {
   /** The chosen cell's number, or -1. */
   choice(): number;
+  /** The sweep in which it was made; empty where nobody knows. */
+  chosenIn(): string;
   /** Asked for when a cell is clicked; -1 takes the choice back. */
   choose(number: number): void;
   /** Why nothing can be chosen here; empty when it can. */
@@ -54,14 +56,26 @@ export class CellGrid {
     this.root.append(this.said, bar, this.scroller);
   }
 
+  /** The sweep that is shown. */
+  get name(): string {
+    return this.sweep?.name ?? "";
+  }
+
+  /** The chosen cell of this sweep: a number of another one means nothing here. */
+  private choice(): number {
+    const made = this.owner.chosenIn();
+    return made === "" || made === this.name ? this.owner.choice() : NOT_CHOSEN;
+  }
+
   /** Show what a run brought; the page stays where the sweep is the same one. */
   show(sweep: SweepCells): void {
-    if (this.sweep?.folder !== sweep.folder || this.page >= sweep.pages.length) {
-      const wanted = this.owner.choice() >= 0 ? this.owner.choice() : sweep.decision?.[0];
+    const isNew = this.sweep?.folder !== sweep.folder;
+    this.sweep = sweep;
+    if (isNew || this.page >= sweep.pages.length) {
+      const wanted = this.choice() >= 0 ? this.choice() : sweep.decision?.[0];
       this.page = sweep.cells.find(([number]) => number === wanted)?.[1] ?? 0;
       this.at = [0, 0];
     }
-    this.sweep = sweep;
     this.pages.replaceChildren(
       ...sweep.pages.map((label, page) => element("option", {}, label || `page ${page + 1}`)),
     );
@@ -72,7 +86,7 @@ export class CellGrid {
   /** Mark the choice anew, after it changed here or elsewhere. */
   mark(): void {
     if (!this.sweep) return;
-    const choice = this.owner.choice();
+    const choice = this.choice();
     const [decided, by] = this.sweep.decision ?? [NOT_CHOSEN, ""];
     for (const own of this.grid.querySelectorAll<HTMLElement>("[data-cell]")) {
       const number = Number(own.dataset.cell);
@@ -134,9 +148,14 @@ export class CellGrid {
     const own = target instanceof Element && target.closest<HTMLElement>("[data-cell]");
     if (!own) return;
     this.focus(this.reach(Number(own.dataset.row), Number(own.dataset.column)));
-    if (own.getAttribute("aria-disabled") === "true" || this.owner.locked()) return;
+    if (own.getAttribute("aria-disabled") === "true") return;
+    if (this.owner.locked()) {
+      // The link may have come after the grid was drawn.
+      this.mark();
+      return;
+    }
     const number = Number(own.dataset.cell);
-    this.owner.choose(number === this.owner.choice() ? NOT_CHOSEN : number);
+    this.owner.choose(number === this.choice() ? NOT_CHOSEN : number);
     this.mark();
   }
 

@@ -4,7 +4,7 @@ import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 import { CellGrid } from "./cell_grid";
 import { addStyle } from "./style";
-import { NOT_CHOSEN, cellsOf } from "./sweep_cells";
+import { NOT_CHOSEN, type SweepCells, cellsOf } from "./sweep_cells";
 
 const LEAST_HEIGHT_PX = 340;
 /** Beyond that, for the grid; wider the node must not get, or it covers its neighbour. */
@@ -22,10 +22,15 @@ app.registerExtension({
       usual?.call(this, output);
       show(node, output);
     };
+    const chosenIn = chosenInOf(node);
+    // A click writes it, and a person has no use for it.
+    if (chosenIn) chosenIn.hidden = true;
     // Written into the field, the number is marked in the grid, too.
     const changed = choice.callback;
     choice.callback = function (this: unknown, ...told) {
       const result = changed?.apply(this, told);
+      // The numbers of the next sweep may be other ones.
+      if (chosenIn) chosenIn.value = grids.get(node)?.name ?? "";
       grids.get(node)?.mark();
       return result;
     };
@@ -46,6 +51,11 @@ function choiceOf(node: ComfyNode): ComfyWidget | undefined {
   return node.widgets?.find((widget) => widget.name === "choice");
 }
 
+/** The field that tells in which sweep the choice was made. */
+function chosenInOf(node: ComfyNode): ComfyWidget | undefined {
+  return node.widgets?.find((widget) => widget.name === "chosen_in");
+}
+
 /** `<node>`, or `<subgraph>:<node>`. */
 function nodeAt(place: string): ComfyNode | null | undefined {
   const [id, subgraph] = place.split(":").reverse();
@@ -55,7 +65,18 @@ function nodeAt(place: string): ComfyNode | null | undefined {
 
 function show(node: ComfyNode, output: unknown): void {
   const [sweep, choice] = [cellsOf(output), choiceOf(node)];
-  if (sweep && choice) (grids.get(node) ?? addGrid(node, choice)).show(sweep);
+  if (!sweep || !choice) return;
+  takeOver(sweep, choice, chosenInOf(node));
+  (grids.get(node) ?? addGrid(node, choice)).show(sweep);
+}
+
+/** A choice of an earlier sweep has another number here, unless somebody chose meanwhile. */
+function takeOver(sweep: SweepCells, choice: ComfyWidget, chosenIn?: ComfyWidget): void {
+  const [number, made] = sweep.choice?.asked ?? [NOT_CHOSEN, ""];
+  const isMine = choice.value === number && chosenIn?.value === made;
+  if (!sweep.choice || !chosenIn || !made || made === sweep.name || !isMine) return;
+  choice.value = sweep.choice.cell;
+  chosenIn.value = sweep.choice.cell >= 0 ? sweep.name : "";
 }
 
 /** Only a run has cells to show: until then the node is as small as any other. */
@@ -63,6 +84,7 @@ function addGrid(node: ComfyNode, choice: ComfyWidget): CellGrid {
   addStyle();
   const grid = new CellGrid({
     choice: () => (typeof choice.value === "number" ? choice.value : NOT_CHOSEN),
+    chosenIn: () => String(chosenInOf(node)?.value ?? ""),
     choose(number) {
       choice.value = number;
       choice.callback?.(number, app.canvas, node);

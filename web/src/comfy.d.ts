@@ -5,6 +5,7 @@ interface ComfyWidget {
   value: unknown;
   callback?: (value: unknown, ...rest: unknown[]) => unknown;
   serialize?: boolean;
+  hidden?: boolean;
 }
 
 interface ComfyNode {

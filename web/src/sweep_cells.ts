@@ -17,6 +17,7 @@ export interface SweepCells {
   columns: string[];
   /** Width and height of a picture in pixels. */
   size: [number, number];
+  name: string;
   folder: string;
   stamp: number;
   cells: [number, number, number, number, string][];
@@ -24,6 +25,8 @@ export interface SweepCells {
   /** The cells of each place, the first place first. */
   shortlist: number[][];
   decision: [number, string] | null;
+  /** The choice and the sweep that it was made in, as the run got them; its number in this one. */
+  choice?: { asked: [number, string]; cell: number };
 }
 
 /** What a run of the node brought, or null where it brought no cells. */
@@ -44,14 +47,13 @@ export function shortlistPlace(sweep: SweepCells, number: number): number {
   return sweep.shortlist.findIndex((cells) => cells.includes(number)) + 1;
 }
 
-/** The route of a cell's picture, re-encoded by the server to a fraction of its size. */
+/** The route of a cell's picture: a small one, as it lies there, so that the server only sends it. */
 export function pictureRoute(sweep: SweepCells, file: string): string {
   const [name, ...above] = file.split("/").reverse();
   const query = new URLSearchParams({
     filename: name ?? "",
     subfolder: [sweep.folder, ...above.reverse()].join("/"),
     type: "output",
-    preview: "webp;75",
     v: String(sweep.stamp),
   });
   return `/view?${query}`;
