@@ -6,9 +6,9 @@ import math
 
 from PIL import Image, ImageDraw
 
+from ..core.lettering import plain_font as font
+from ..core.lettering import wrapped
 from .grid import FAINT, INK, MISSING, PAPER
-from .lettering import plain_font as font
-from .lettering import wrapped
 
 RUST, TEAL, SLATE, PALE, LINE = "#b5432a", "#2f6f6a", "#56688c", "#f1ebe1", "#d9d1c5"
 __all__ = [
