@@ -32,6 +32,8 @@ def masked_stem(relative: str) -> str | None:
     ``woman/mask/a.png``, ``mask/woman/a.png`` and ``woman/a-masklabel.png`` are all for
     ``woman/a``. None: the file is no mask.
     """
+    if "mask" not in relative.casefold():
+        return None  # Nearly all files, and paths take long to take apart.
     *folders, name = PurePosixPath(relative).with_suffix("").parts
     kept = [folder for folder in folders if not is_mask_folder(folder)]
     labelled = name.casefold().endswith(_ENDING)
@@ -80,6 +82,13 @@ class MaskFiles:
         else:
             require_mask(mask, relative, facts)
         return mask
+
+    def file_of(self, relative: str) -> str | None:
+        """The mask file that would be used for a picture, by its path below the folder."""
+        if self._mode != FILES:
+            return None
+        stem = _normal(PurePosixPath(relative).with_suffix("").as_posix())
+        return next(iter(self._by_stem.get(stem, [])[-1:]), None)
 
     def _alpha(self, picture: PictureFile, facts: PictureFacts) -> PictureSource | None:
         return PictureAlpha(picture) if facts.see_through else None

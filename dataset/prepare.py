@@ -18,9 +18,11 @@ from ..core.errors import ConfigError, DatasetError, shorten
 from ..core.protocols import ImageGeometry, Progress, TextEmbedding, TextEncoder, Vae
 from ..core.settings import digest
 from ..core.store import TensorStore
+from .balance import balanced_repeats, role_notes, shown_items
 from .bucket_plan import views_of
 from .bucket_settings import BucketSettings
-from .items import TRAIN, Dataset, DatasetItem
+from .fault_book import require_no_faults
+from .items import REGULARISATION, TRAIN, Dataset, DatasetItem
 from .latents import Picture, View
 from .tensors import owned, require_finite
 
@@ -43,6 +45,9 @@ class TrainingItem:
             None: all of it. Never zero everywhere.
         mirrored: the same mirrored left to right, with its own latent, geometry and mask; None
             unless asked for. Its own ``mirrored`` is None.
+        repeats: how often it is shown while one of 1 is shown once; above 0.
+        regularisation: whether it is shown so that the model keeps what it knew, and not to be
+            learned.
     """
 
     name: str
@@ -53,6 +58,8 @@ class TrainingItem:
     weight: float
     mask: torch.Tensor | None = None
     mirrored: TrainingItem | None = None
+    repeats: float = 1.0
+    regularisation: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,10 @@ class TrainingSet:
             size = (item.geometry.target_width_px, item.geometry.target_height_px)
             buckets.setdefault(size, []).append(index)
         return buckets
+
+    def repeats(self) -> dict[int, float]:
+        """How often each item is shown per round, by its number."""
+        return {index: item.repeats for index, item in enumerate(self.items)}
 
 
 @dataclass
@@ -111,8 +122,9 @@ def prepare(
 ) -> TrainingSet:
     """Encode every picture and caption that is to be trained on, or read them from the store.
 
-    Pictures whose role is not ``train`` are left out. All pictures are encoded before all
-    captions, so that VAE and text encoder need not share the memory.
+    Regularisation pictures are among them as far as :mod:`.balance` uses them; held-out ones are
+    left out. All pictures are encoded before all captions, so that VAE and text encoder need not
+    share the memory.
 
     Args:
         dataset: the pictures with their captions and masks.
@@ -126,11 +138,13 @@ def prepare(
             mirroring the latent would not do.
 
     Raises:
-        DatasetError: captions are missing, or a picture or mask is damaged, too small, or has
-            changed since it was scanned.
+        DatasetError: files could not be read when the dataset was made; captions are missing; or
+            a picture or mask is damaged, too small, or has changed since it was scanned.
         HostError: the VAE or the text encoder returned something that is not a number.
     """
-    items = [item for item in dataset.items if item.role == TRAIN]
+    require_no_faults(dataset)
+    times = balanced_repeats(dataset.items)
+    items = shown_items(dataset.items, times)
     _require_captions(dataset.name, items)
     resolutions = [buckets] if isinstance(buckets, BucketSettings) else list(buckets)
     views = _views(items, resolutions, vae, progress, mirror)
@@ -145,12 +159,13 @@ def prepare(
         for seen, encoded, caption in zip(views, tensors, captions, strict=True)
     )
     rows = [_row(seen, caption, work) for seen, caption in zip(views, captions, strict=True)]
-    notes = (*dataset.notes, *_placement_notes([seen[0] for seen in views]))
+    placed = _placement_notes([seen[0] for seen in views])
+    notes = (*dataset.notes, *role_notes(dataset.items, times), *placed)
     return TrainingSet(ready, embeddings[""], digest(rows), notes, dataset.fingerprint)
 
 
 def _require_captions(dataset_name: str, items: list[DatasetItem]) -> None:
-    if not items:
+    if not any(item.role == TRAIN for item in items):
         raise DatasetError(
             f"The dataset '{dataset_name}' has no picture to train on",
             expected="at least one",
@@ -232,7 +247,10 @@ def _training_item(
 ) -> TrainingItem:
     item = views[0].item
     made = [
-        TrainingItem(item.name, latent, view.geometry, embedding, caption, item.weight, mask)
+        TrainingItem(
+            item.name, latent, view.geometry, embedding, caption, item.weight, mask,
+            repeats=item.repeats, regularisation=item.role == REGULARISATION,
+        )
         for view, (latent, mask) in zip(views, encoded, strict=True)
     ]
     return dataclasses.replace(made[0], mirrored=made[1]) if len(made) > 1 else made[0]
@@ -242,9 +260,12 @@ def _row(views: list[View], caption: str, work: _Work) -> list[Any]:
     """What decided one training item, as a JSON value."""
     keys = [view.key(work.background, work.vae) for view in views]
     mask = views[0].mask_key(work.vae.downscale)
-    # Without mask and mirroring as it ever was: finished runs are found again.
-    row = [keys[0], _text_key(caption, work.text), views[0].item.weight]
-    return row + ([mask] if mask else []) + keys[1:]
+    item = views[0].item
+    # Without mask, mirroring, repeats and roles as it ever was: finished runs are found again.
+    row = [keys[0], _text_key(caption, work.text), item.weight]
+    shown = {"repeats": item.repeats} if item.repeats != 1 else {}
+    role = {"role": item.role} if item.role != TRAIN else {}
+    return row + ([mask] if mask else []) + keys[1:] + ([shown | role] if shown or role else [])
 
 
 def _text_key(caption: str, text: TextEncoder) -> dict[str, Any]:

@@ -1,56 +1,73 @@
-"""From a folder to a dataset: pictures in a fixed order, with the captions beside them."""
+"""From a folder to a dataset: pictures in a fixed order, with what is written about them."""
 
 from __future__ import annotations
 
-import os
 import re
-import unicodedata
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ..core.errors import DatasetError, shorten
 from ..core.protocols import Progress
 from .colour import parse_colour
-from .decode import AVIF, inspect
-from .items import Dataset, DatasetItem, Origin, PictureFile
-from .mask_files import OFF, MaskFiles, is_mask_folder, masked_stem
-from .metadata import Metadata, MetadataRow, read_metadata
-from .text import read_text
-
-PICTURE_EXTENSIONS = frozenset(
-    {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"} | ({".avif"} if AVIF else set())
+from .decode import PictureFacts, inspect
+from .fault_book import FaultBook, refuse_faults
+from .items import TRAIN, Dataset, DatasetItem, Origin, PictureFile, PictureSource
+from .mask_files import OFF, MaskFiles
+from .readers.reader import DEFAULT_ENDINGS, Reader, Reading, ReadOptions, Said, readers
+from .walk import (
+    PICTURE_EXTENSIONS,
+    REJECTED_FOLDER,
+    Listing,
+    ending_of,
+    list_folder,
+    natural_key,
 )
-CAPTION_EXTENSIONS = (".txt", ".caption")
-REJECTED_FOLDER = "rejected"
-"""Where a person (or the lint node) puts what shall not be trained on; never scanned."""
+
+__all__ = ["PICTURE_EXTENSIONS", "REJECTED_FOLDER", "listed_files", "natural_key", "scan_folder"]
+CAPTION_EXTENSIONS = DEFAULT_ENDINGS
 _OTHER_PICTURES = {".avif", ".gif", ".heic", ".heif", ".jxl", ".psd", ".svg", ".jp2", ".exr"}
 _OTHER_PICTURES -= PICTURE_EXTENSIONS
 _EXTENSION = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9_.-]{0,15}")
-_DIGITS = re.compile(r"(\d+)")
+
+Inspect = Callable[[Sequence[PictureFile]], Iterable[PictureFacts | DatasetError]]
+"""Looks at pictures: for each in order what it is, or why it cannot be used. Afterwards their
+hash is known."""
 
 
-@dataclass
-class _Files:
-    """What stands in a folder: POSIX paths below it, in natural order."""
+def inspect_one_by_one(pictures: Sequence[PictureFile]) -> Iterator[PictureFacts | DatasetError]:
+    """Look at every picture in turn."""
+    for picture in pictures:
+        try:
+            # The hash first: if the file changes in between, the picture no longer matches it,
+            # which is noticed when it is encoded.
+            _ = picture.sha256
+            yield inspect(picture)
+        except DatasetError as error:
+            yield error
 
-    all: tuple[str, ...] = ()
-    pictures: list[str] = field(default_factory=list)
-    masks: list[str] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
 
+@dataclass(frozen=True, kw_only=True)
+class ScanOptions:
+    """How a folder is read.
 
-@dataclass
-class _Findings:
-    """What is counted while scanning, to be told in one sentence each."""
+    Attributes:
+        recursive: whether sub-folders are read too.
+        background: colour behind transparent parts.
+        masks: where masks come from: one of :data:`.mask_files.MODES`.
+        read: how captions and the rest are read.
+        lenient: leave files that cannot be used out, as faults, instead of stopping.
+        inspect: looks at the pictures.
+        progress: told after every picture; its interrupt is passed on.
+    """
 
-    by_note: dict[str, list[str]] = field(default_factory=dict)
-    sidecars: Counter[str] = field(default_factory=Counter)
-    both: list[str] = field(default_factory=list)
-
-    def add(self, note: str, name: str) -> None:
-        self.by_note.setdefault(note, []).append(name)
+    recursive: bool = True
+    background: str = "white"
+    masks: str = OFF
+    read: ReadOptions = field(default_factory=ReadOptions)
+    lenient: bool = False
+    inspect: Inspect = inspect_one_by_one
+    progress: Progress | None = None
 
 
 def scan_folder(
@@ -62,51 +79,48 @@ def scan_folder(
     background: str = "white",
     masks: str = OFF,
     progress: Progress | None = None,
+    lenient: bool = False,
 ) -> Dataset:
-    """Read a folder of pictures and captions.
+    """Read a folder of pictures as most people keep them; see :func:`scan`."""
+    options = ScanOptions(
+        recursive=recursive,
+        background=background,
+        masks=masks,
+        read=ReadOptions(endings=caption_endings(caption_extension)),
+        lenient=lenient,
+        progress=progress,
+    )
+    return scan(path, name, options)
 
-    A caption is the text file beside a picture with the same name and the chosen extension, else
-    ``.txt``, else ``.caption``, else the ``caption`` or ``text`` column of ``metadata.csv`` or
-    ``metadata.jsonl``. The first folder level below ``path`` is the subject, unless metadata has
-    one. Hidden files and folders named ``rejected`` are left out. Mask files
+
+def scan(path: Path, name: str, options: ScanOptions) -> Dataset:
+    """Read a folder of pictures and what is written about them.
+
+    Captions, subjects, roles and repeats come from the formats in ``readers``, which are asked in
+    their order. Hidden files and folders named ``rejected`` are left out. Mask files
     (:func:`.mask_files.masked_stem`) are never taken for pictures, used or not.
+
+    A picture that cannot be used is left out; a caption, mask or table that cannot be used leaves
+    its picture in without it. Either is a fault of the dataset if ``options.lenient``, and an
+    error that names all of them if not.
 
     Args:
         path: the folder.
         name: what the dataset is called.
-        caption_extension: of the caption files that are looked for first.
-        recursive: whether sub-folders are read too.
-        background: colour behind transparent parts.
-        masks: where masks come from: one of :data:`.mask_files.MODES`.
-        progress: told after every picture; its interrupt is passed on.
+        options: how.
 
     Raises:
         ConfigError: there is no such colour or mode.
-        DatasetError: there are no pictures, or one of them, a mask, a caption or the metadata is
-            damaged; or masks were asked for and there is none.
+        DatasetError: there are no pictures; files cannot be used; or masks were asked for and
+            there is none.
     """
-    parse_colour(background)
-    extensions = _caption_extensions(caption_extension)
-    files = _find_files(path, recursive)
-    pictures, others = files.pictures, files.others
-    mask_files = MaskFiles(path, files.masks, masks)
-    if not pictures:
-        raise _no_pictures(path, files)
-    metadata = read_metadata(path)
-    found = _Findings()
-    origin = Origin(path, name, files.all, extensions)
-    items = []
-    for number, relative in enumerate(pictures):
-        if progress is not None:
-            progress.check_cancelled()
-        items.append(_read_item(origin, relative, metadata, mask_files, found))
-        if progress is not None:
-            progress.update(number + 1, len(pictures))
-    notes = [*_notes(items, found, others), *mask_files.notes()]
-    orphans = sorted(set(metadata.rows) - {_normal(relative) for relative in pictures})
-    if orphans:
-        notes.append(f"{metadata.file} names pictures that are not here: {shorten(orphans)}.")
-    return Dataset(tuple(items), name, background, tuple(notes), origins=(origin,))
+    parse_colour(options.background)
+    listing = list_folder(path, recursive=options.recursive)
+    mask_files = MaskFiles(path, listing.masks, options.masks)
+    if not listing.pictures:
+        raise _no_pictures(path, listing)
+    origin = Origin(path, name, listing.files, options.read.endings)
+    return _Scan(origin, listing, options, mask_files).run()
 
 
 def listed_files(path: Path, *, recursive: bool = True) -> list[Path]:
@@ -115,55 +129,10 @@ def listed_files(path: Path, *, recursive: bool = True) -> list[Path]:
     Raises:
         DatasetError: the folder cannot be read.
     """
-    return [path / relative for relative in _walk(path, recursive)]
+    return [path / relative for relative in list_folder(path, recursive=recursive).files]
 
 
-def natural_key(text: str) -> tuple[list[str | int], str]:
-    """Sort key that puts ``2.png`` before ``10.png`` and does not depend on the system."""
-    parts: list[str | int] = list(_DIGITS.split(text.casefold()))
-    parts[1::2] = [int(digits) for digits in parts[1::2]]
-    return parts, text
-
-
-def _find_files(path: Path, recursive: bool) -> _Files:
-    files = _Files(tuple(_walk(path, recursive)))
-    for relative in files.all:
-        if PurePosixPath(relative).suffix.lower() not in PICTURE_EXTENSIONS:
-            files.others.append(relative)
-        else:
-            (files.pictures if masked_stem(relative) is None else files.masks).append(relative)
-    return files
-
-
-def _walk(path: Path, recursive: bool) -> list[str]:
-    if not path.is_dir():
-        raise DatasetError(
-            f"{path} is not a folder" if path.exists() else f"The folder {path} does not exist",
-            expected="a folder with pictures",
-            remedy="Check the name, or copy the pictures there",
-        )
-    return sorted(_visible_files(path, recursive), key=natural_key)
-
-
-def _visible_files(path: Path, recursive: bool) -> Iterator[str]:
-    for folder, subfolders, files in os.walk(path, onerror=_raise_unreadable):
-        keep = [n for n in subfolders if n[0] != "." and n.casefold() != REJECTED_FOLDER]
-        # Masks belong to the pictures beside their folder, and not to another subject.
-        subfolders[:] = keep if recursive else [n for n in keep if is_mask_folder(n)]
-        for file in files:
-            if file[0] != ".":
-                yield (Path(folder) / file).relative_to(path).as_posix()
-
-
-def _raise_unreadable(error: OSError) -> None:
-    raise DatasetError(
-        f"The folder {error.filename} cannot be read: {error.strerror}",
-        expected="a folder that ComfyUI may read",
-        remedy="Check its permissions",
-    ) from error
-
-
-def _caption_extensions(first: str) -> tuple[str, ...]:
+def caption_endings(first: str) -> tuple[str, ...]:
     """The endings of caption files in the order in which they are looked for.
 
     Raises:
@@ -180,80 +149,140 @@ def _caption_extensions(first: str) -> tuple[str, ...]:
     return (word, *(extension for extension in CAPTION_EXTENSIONS if extension != word))
 
 
-def _read_item(
-    origin: Origin, relative: str, metadata: Metadata, masks: MaskFiles, found: _Findings
-) -> DatasetItem:
-    source = PictureFile(origin.root / relative, relative)
-    # The hash first: if the file changes in between, the picture no longer matches it, which
-    # is noticed when it is encoded.
-    _ = source.sha256
-    facts = inspect(source)
-    for note in facts.notes:
-        found.add(note, relative)
-    row = metadata.rows.get(_normal(relative), MetadataRow())
-    sidecar, caption = _read_sidecar(origin, relative, found)
-    if caption is not None and row.caption is not None:
-        found.both.append(relative)
-    parts = PurePosixPath(relative).parts
-    return DatasetItem(
-        name=relative,
-        source=source,
-        caption=row.caption if caption is None else caption,
-        subject=row.subject or (parts[0] if len(parts) > 1 else None),
-        columns=row.columns,
-        mask=masks.of(source, relative, facts),
-        origin=origin,
-        file=relative,
-        caption_file=sidecar or (metadata.file if row.caption is not None else None),
-    )
+class _Scan:
+    """One pass over a folder."""
+
+    def __init__(
+        self, origin: Origin, listing: Listing, options: ScanOptions, masks: MaskFiles
+    ) -> None:
+        self._origin, self._listing, self._options, self._masks = origin, listing, options, masks
+        self._faults = FaultBook(origin)
+        self._readings: list[tuple[Reader, Reading]] = [
+            (reader, reader.open(listing, options.read, self._faults)) for reader in readers()
+        ]
+        self._by_note: dict[str, list[str]] = {}
+        self._passed_over: dict[str, list[str]] = {}
+
+    def run(self) -> Dataset:
+        items = list(self._items())
+        faults = self._faults.faults
+        if not self._options.lenient:
+            refuse_faults(faults, self._origin.name)
+        notes = [*self._notes(items), *(self._masks.notes() if items else ())]
+        for _, reading in self._readings:
+            notes += reading.notes()
+        return Dataset(
+            tuple(items),
+            self._origin.name,
+            self._options.background,
+            tuple(notes),
+            origins=(self._origin,),
+            faults=faults,
+        )
+
+    def _items(self) -> Iterator[DatasetItem]:
+        root, names, progress = self._origin.root, self._listing.pictures, self._options.progress
+        pictures = [PictureFile(root / relative, relative) for relative in names]
+        looked_at = iter(self._options.inspect(pictures))
+        for number, picture in enumerate(pictures, start=1):
+            if progress is not None:
+                progress.check_cancelled()
+            facts = next(looked_at)
+            if isinstance(facts, DatasetError):
+                self._faults.add(picture.name, facts)
+            else:
+                yield self._item(picture, facts)
+            if progress is not None:
+                progress.update(number, len(pictures))
+
+    def _item(self, picture: PictureFile, facts: PictureFacts) -> DatasetItem:
+        relative = picture.name
+        for note in facts.notes:
+            self._by_note.setdefault(note, []).append(relative)
+        known = self._known(relative)
+        return DatasetItem(
+            name=relative,
+            source=picture,
+            caption=known.caption,
+            subject=known.subject,
+            role=known.role or TRAIN,
+            weight=1.0 if known.weight is None else known.weight,
+            columns=known.columns,
+            mask=self._mask(picture, facts),
+            repeats=1.0 if known.repeats is None else known.repeats,
+            origin=self._origin,
+            file=relative,
+            caption_file=known.caption_file if known.caption is not None else None,
+        )
+
+    def _known(self, relative: str) -> Said:
+        """What all readers say about a picture, the first of those who know deciding."""
+        said = [(reader, reading.of(relative)) for reader, reading in self._readings]
+        heard = [(reader, one) for reader, one in said if one is not None]
+        captions = [
+            (reader, one) for reader, one in heard
+            if one.caption is not None or one.caption_file is not None
+        ]
+        caption = captions[0][1] if captions else Said()
+        for reader, _ in captions[1:]:
+            if not reader.fallback:
+                used = captions[0][0].title
+                note = f"{used[0].upper()}{used[1:]} was used instead of {reader.title}"
+                self._passed_over.setdefault(note, []).append(relative)
+        columns: dict[str, str] = {}
+        for _, one in reversed(heard):
+            columns |= one.columns
+        return Said(
+            caption.caption,
+            caption.caption_file,
+            next((one.subject for _, one in heard if one.subject is not None), None),
+            next((one.role for _, one in heard if one.role is not None), None),
+            next((one.weight for _, one in heard if one.weight is not None), None),
+            next((one.repeats for _, one in heard if one.repeats is not None), None),
+            columns,
+        )
+
+    def _mask(self, picture: PictureFile, facts: PictureFacts) -> PictureSource | None:
+        relative = picture.name
+        return self._faults.attempt(
+            self._masks.file_of(relative) or relative,
+            lambda: self._masks.of(picture, relative, facts),
+        )
+
+    def _notes(self, items: list[DatasetItem]) -> list[str]:
+        missing = [item.name for item in items if item.caption is None]
+        empty = [item.name for item in items if item.caption == ""]
+        odd = [name for name in self._listing.others if ending_of(name) in _OTHER_PICTURES]
+        lists = {
+            f"{len(missing)} of {len(items)} pictures have no caption": missing,
+            f"{len(empty)} captions are empty": empty,
+            f"{len(odd)} files of a kind that is not read were left out": odd,
+            "Links to folders were not followed": list(self._listing.linked),
+            **self._passed_over,
+            **{f"{note} ({len(names)})": names for note, names in sorted(self._by_note.items())},
+        }
+        return [f"{text}: {shorten(names)}." for text, names in lists.items() if names]
 
 
-def _read_sidecar(
-    origin: Origin, relative: str, found: _Findings
-) -> tuple[str | None, str | None]:
-    """Name and text of the caption file of a picture."""
-    for extension in origin.caption_extensions:
-        sidecar = PurePosixPath(relative).with_suffix(extension).as_posix()
-        if (origin.root / sidecar).is_file():
-            found.sidecars[extension] += 1
-            return sidecar, read_text(origin.root / sidecar, sidecar).strip()
-    return None, None
-
-
-def _notes(items: list[DatasetItem], found: _Findings, others: list[str]) -> list[str]:
-    missing = [item.name for item in items if item.caption is None]
-    empty = [item.name for item in items if item.caption == ""]
-    odd = [name for name in others if PurePosixPath(name).suffix.lower() in _OTHER_PICTURES]
-    lists = {
-        f"{len(missing)} of {len(items)} pictures have no caption": missing,
-        f"{len(empty)} captions are empty": empty,
-        f"{len(odd)} files of a kind that is not read were left out": odd,
-        "A caption file was used instead of the metadata": found.both,
-        **{f"{note} ({len(names)})": names for note, names in sorted(found.by_note.items())},
-    }
-    notes = [f"{text}: {shorten(names)}." for text, names in lists.items() if names]
-    if len(found.sidecars) > 1:
-        counts = ", ".join(f"{count} {ending}" for ending, count in found.sidecars.items())
-        notes.append(f"Captions come from files with different endings: {counts}.")
-    return notes
-
-
-def _no_pictures(path: Path, files: _Files) -> DatasetError:
-    if files.masks:
+def _no_pictures(path: Path, listing: Listing) -> DatasetError:
+    masks = list(listing.masks)
+    if masks:
         return DatasetError(
-            f"There is no picture in {path}, but {len(files.masks)} masks: {shorten(files.masks)}",
+            f"There is no picture in {path}, but {len(masks)} masks: {shorten(masks)}",
             expected="the pictures that the masks belong to",
             remedy="Copy them there; or, if these are the pictures, rename the folder: one named "
             "mask or masks is for masks",
         )
-    there = f"{len(files.others)} other files" if files.others else "nothing"
+    configs = [file for file in listing.others if file.endswith(".toml") and "/" not in file]
+    if configs:
+        return DatasetError(
+            f"There is no picture in {path}, but {shorten(configs)}",
+            expected="pictures, or a dataset config of kohya's that says where they are",
+            remedy=f"Write {configs[0]} into kohya_config if it is one",
+        )
+    there = f"{len(listing.others)} other files" if listing.others else "nothing"
     return DatasetError(
         f"There is no picture in {path}, but {there}",
         expected=f"files ending in {', '.join(sorted(PICTURE_EXTENSIONS))}",
         remedy="Copy the pictures there, or choose another folder",
     )
-
-
-def _normal(relative: str) -> str:
-    """macOS writes accents decomposed, and metadata files rarely do."""
-    return unicodedata.normalize("NFC", relative)

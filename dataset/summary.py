@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from .items import Dataset
+from ..core.errors import shorten
+from .items import ROLES, TRAIN, Dataset
 from .written import CAPTION, text_of
 
 _MOST_SUBJECTS = 8
@@ -16,12 +17,31 @@ def describe(dataset: Dataset) -> str:
     masked = sum(item.mask is not None for item in dataset.items)
     also = f", {masked} with a mask" if masked else ""
     lines = [f"{dataset.name}: {len(dataset)} pictures, {captioned} with a caption{also}."]
+    roles = Counter(item.role for item in dataset.items)
+    if set(roles) - {TRAIN}:
+        lines.append(f"Roles: {', '.join(f'{role} {roles[role]}' for role in ROLES)}.")
+    times = Counter(item.repeats for item in dataset.items)
+    if set(times) - {1.0}:
+        shown = [f"{count} pictures {often:g} times" for often, count in sorted(times.items())]
+        lines.append(f"Shown in a round: {shorten(shown, _MOST_SUBJECTS)}.")
     subjects = Counter(item.subject for item in dataset.items if item.subject)
     if subjects:
         shown = [f"{name} {count}" for name, count in subjects.most_common(_MOST_SUBJECTS)]
         more = " and more" if len(subjects) > _MOST_SUBJECTS else ""
         lines.append(f"Subjects: {', '.join(shown)}{more}.")
-    return "\n".join([*lines, *dataset.notes])
+    return "\n".join([*lines, *_bad_files(dataset), *dataset.notes])
+
+
+def _bad_files(dataset: Dataset) -> list[str]:
+    """Every one of them: a report that ends in "and 12 more" would have to be asked again."""
+    if not dataset.faults:
+        return []
+    count = len(dataset.faults)
+    return [
+        f"{count} files could not be used and were left out; training refuses the dataset until "
+        "they are mended or moved into a folder named rejected:",
+        *(f"- {fault.error.found}" for fault in dataset.faults),
+    ]
 
 
 def preview_captions(dataset: Dataset, count: int = 8, variable: str = "") -> str:

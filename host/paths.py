@@ -17,8 +17,11 @@ import folder_paths
 from ..core.errors import ConfigError, KilnError
 
 DEMO_STYLE = "demo/style"
+DEMO_FOLDER = Path(__file__).resolve().parent.parent / "demo" / "style"
+OUTPUT = "output"
 DATASET_ROOT_KEY = "kiln_datasets"
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif")
+LISTED_SUFFIXES = (*PICTURE_SUFFIXES, ".toml")
 LONGEST_PART_BYTES, LONGEST_NAME_BYTES = 255, 1024
 LONGEST_RUN_NAME_BYTES = 200
 """Leaves room for a number and a suffix in a file name."""
@@ -97,7 +100,7 @@ def dataset_roots() -> dict[str, list[Path]]:
     """Folders in which datasets may lie, by the first word of their name."""
     roots = {
         "input": [Path(folder_paths.get_input_directory())],
-        "output": [Path(folder_paths.get_output_directory())],
+        OUTPUT: [Path(folder_paths.get_output_directory())],
     }
     registered = folder_paths.folder_names_and_paths.get(DATASET_ROOT_KEY)
     if registered:
@@ -112,7 +115,7 @@ def resolve_folder(name: str) -> Path:
         PathError: unknown root, outside of it, or no such folder.
     """
     if name == DEMO_STYLE:
-        return Path(__file__).resolve().parent.parent / "demo" / "style"
+        return DEMO_FOLDER
     first, _, rest = name.replace("\\", "/").partition("/")
     roots = dataset_roots().get(first)
     if roots is None:
@@ -155,7 +158,25 @@ def _list_dataset_folders(
     return (DEMO_STYLE, *sorted(dict.fromkeys(names))[:MOST_LISTED])
 
 
+def in_dataset_roots(path: Path) -> bool:
+    """Whether a path, links followed, lies where datasets may lie."""
+    real = os.path.realpath(path)
+    roots = [DEMO_FOLDER, *(root for group in dataset_roots().values() for root in group)]
+    for root in map(os.path.realpath, roots):
+        try:
+            if os.path.commonpath([root, real]) == root:
+                return True
+        except ValueError:  # On another drive.
+            continue
+    return False
+
+
 def _folders_with_pictures(key: str, root: Path) -> list[str]:
+    """Folders with pictures or a dataset config in them, and the folders that hold such folders.
+
+    Of kohya's ``mine/img/10_ohwx woman`` all three can be chosen. Not below the output folder,
+    where programs make folders in folders and people keep no datasets of several.
+    """
     found: list[str] = []
     for folder, folders, files in os.walk(root):
         relative = Path(folder).relative_to(root)
@@ -163,8 +184,10 @@ def _folders_with_pictures(key: str, root: Path) -> list[str]:
         folders[:] = sorted(f for f in folders if not f.startswith(".")) if (
             depth < DEEPEST_LISTED
         ) else []
-        if depth and any(file.lower().endswith(PICTURE_SUFFIXES) for file in files):
-            found.append(f"{key}/{relative.as_posix()}")
+        if depth and any(file.lower().endswith(LISTED_SUFFIXES) for file in files):
+            above = [p for p in relative.parents if p.parts and key != OUTPUT]
+            names = [f"{key}/{parent.as_posix()}" for parent in (*above, relative)]
+            found += [name for name in names if name not in found]
         if len(found) >= MOST_LISTED:
             break
     return found

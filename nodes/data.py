@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from comfy_api.latest import io
 
 from ..core.errors import KilnError
-from ..core.settings import digest
 from ..dataset.arrays import dataset_from_images
 from ..dataset.colour import NAMED
 from ..dataset.mask_files import MODES, OFF
-from ..dataset.scan import listed_files, scan_folder
 from ..dataset.summary import describe
 from ..host.paths import list_dataset_folders, resolve_folder
+from .folder_reading import FolderRequest, fingerprint, read_folder, reading_inputs
 from .types import KILN_DATASET
 
 CATEGORY = "LoRA Kiln/data"
@@ -62,14 +60,15 @@ class KilnLoadImageFolder(io.ComfyNode):
                     default=".txt",
                     advanced=True,
                     tooltip="Ending of the caption files. a.png is described by a.txt; where "
-                    "that is missing, .caption files and metadata.csv are tried.",
+                    "that is missing, .caption files, JSON files and metadata.csv are tried.",
                 ),
                 io.Boolean.Input(
                     "subfolders",
                     default=True,
                     advanced=True,
                     tooltip="Read sub-folders too. The name of a sub-folder becomes the "
-                    "{subject} of its pictures in caption templates.",
+                    "{subject} of its pictures in caption templates; kohya's 10_ohwx woman, and "
+                    "folders named reg or validation, are understood.",
                 ),
                 io.Combo.Input(
                     "masks",
@@ -81,6 +80,7 @@ class KilnLoadImageFolder(io.ComfyNode):
                     "mask or masks. alpha: the parts that are not transparent. Mask files are "
                     "never trained on as pictures.",
                 ),
+                *reading_inputs(),
             ],
             outputs=[
                 KILN_DATASET.Output(
@@ -111,15 +111,17 @@ class KilnLoadImageFolder(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(
-        cls, folder: str | None = None, subfolders: bool | None = None, **values: Any
+        cls, folder: str | None = None, subfolders: bool | None = None,
+        kohya_config: str | None = "", **values: Any,
     ) -> Any:
         """Changes when a file is added, removed or written."""
         del values
-        if folder is None:
+        if folder is None or kohya_config is None:
             # A linked folder is not known yet. NaN equals nothing: the folder is read again.
             return float("nan")
-        root = resolve_folder(folder)
-        return folder_fingerprint(root, recursive=subfolders is not False)
+        return fingerprint(
+            resolve_folder(folder), recursive=subfolders is not False, kohya_config=kohya_config
+        )
 
     @classmethod
     def execute(
@@ -130,29 +132,21 @@ class KilnLoadImageFolder(io.ComfyNode):
         caption_extension: str,
         subfolders: bool,
         masks: str = OFF,
+        **reading: Any,
     ) -> io.NodeOutput:
         """Read the folder."""
         from ..host.progress import ComfyProgress
 
-        dataset = scan_folder(
-            resolve_folder(folder),
-            name=folder,
-            caption_extension=caption_extension,
-            recursive=subfolders,
+        request = FolderRequest(
+            folder=folder,
             background=custom_background if background == CUSTOM else background,
+            caption_extension=caption_extension,
+            subfolders=subfolders,
             masks=masks,
-            progress=ComfyProgress(cls.hidden.unique_id),
+            **reading,
         )
+        dataset = read_folder(request, ComfyProgress(cls.hidden.unique_id))
         return io.NodeOutput(dataset, len(dataset), describe(dataset))
-
-
-def folder_fingerprint(root: Path, *, recursive: bool) -> str:
-    """Digest of names, sizes and times of the files that a scan would look at."""
-    rows = []
-    for path in listed_files(root, recursive=recursive):
-        stat = path.stat()
-        rows.append([path.relative_to(root).as_posix(), stat.st_size, stat.st_mtime_ns])
-    return digest(rows)
 
 
 class KilnImagesToDataset(io.ComfyNode):

@@ -16,10 +16,14 @@ MOST_ITEMS = 16
 
 
 def probe_loss(runner: StepRunner) -> float:
-    """Mean loss over up to 16 pictures at four fixed times each."""
+    """Mean loss over up to 16 pictures at four fixed times each.
+
+    Regularisation pictures are left out: they are not what is learned.
+    """
     total, count = 0.0, 0
+    learned = [views for views in runner.views if not views[0].item.regularisation]
     with torch.no_grad():
-        for index, (view, *_) in enumerate(runner.views[:MOST_ITEMS]):
+        for index, (view, *_) in enumerate(learned[:MOST_ITEMS]):
             shape = view.item.latent.shape
             for slot, time in enumerate(TIMES):
                 noise = torch.randn(shape, generator=generator(runner.seed, index, slot, "probe"))

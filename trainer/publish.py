@@ -29,6 +29,7 @@ def describe(
     dataset_state: str,
     base_hash: str,
     pictures: int,
+    regularisation: int = 0,
 ) -> dict[str, str]:
     """Metadata of the file, in the names that Kohya's tools and model browsers read."""
     return {
@@ -47,6 +48,7 @@ def describe(
         "ss_max_train_steps": str(settings.steps),
         "ss_seed": str(settings.seed),
         "ss_num_train_images": str(pictures),
+        **({"ss_num_reg_images": str(regularisation)} if regularisation else {}),
         "ss_training_comment": "trained by LoRA Kiln inside ComfyUI",
         **_objective(recipe),
         "ss_caption_dropout_rate": f"{settings.caption_dropout:g}",

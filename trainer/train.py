@@ -75,6 +75,7 @@ class _Training:
                 batch_size=settings.batch_size,
                 accumulate=settings.accumulate,
                 seed=settings.seed,
+                repeats=job.pictures.repeats(),
             ),
             progress=job.progress,
             on_checkpoint=self._publish_checkpoint,
@@ -174,10 +175,11 @@ class _Training:
         if self.job.sampler is None or self.job.settings.preview_every == 0:
             return None
         side = self.job.settings.resolution // 16 * 16
+        learned = [item for item in self.job.pictures.items if not item.regularisation]
         return Previews(
             sampler=self.job.sampler,
             prompts=preview_prompts(
-                self.job.settings, [item.caption for item in self.job.pictures.items]
+                self.job.settings, [item.caption for item in learned]
             ),
             settings=self.job.settings,
             usual=self.job.preview,
@@ -258,6 +260,7 @@ class _Training:
 
     def _publish(self, path: Path, step: int) -> Path:
         job = self.job
+        regularisation = sum(item.regularisation for item in job.pictures.items)
         metadata = describe(
             job.settings,
             job.family,
@@ -266,7 +269,8 @@ class _Training:
             dataset_hash=job.pictures.fingerprint,
             dataset_state=job.pictures.dataset_state,
             base_hash=job.base_hash,
-            pictures=len(job.pictures.items),
+            pictures=len(job.pictures.items) - regularisation,
+            regularisation=regularisation,
         )
         lora = self.adapter.to_lora(job.family, metadata)
         return publish_lora(lora, path, precision=job.precision, step=step)

@@ -238,3 +238,61 @@ def test_a_picture_is_trained_at_every_resolution(folder: Path, bench: Bench) ->
     assert [item.name for item in both.items] == [i.name for i in one.items for _ in range(2)]
     assert [item.caption for item in both.items] == [i.caption for i in one.items for _ in "12"]
     assert sorted(map(len, both.by_bucket().values())) == [3, 3]
+
+
+def golden() -> Dataset:
+    """Two pictures that are the same to the last bit everywhere."""
+    pixels = np.arange(128 * 160 * 3, dtype=np.uint32).reshape(128, 160, 3).astype(np.uint8)
+    items = tuple(
+        DatasetItem(name, PictureArray(name, pixels), f"caption {name}", weight=weight)
+        for name, weight in (("a", 1.0), ("b", 0.5))
+    )
+    return Dataset(items, "golden")
+
+
+def test_fingerprints_from_before_there_were_repeats_stand(bench: Bench) -> None:
+    """Else every finished run would be trained again."""
+    assert bench.run(golden()).fingerprint == (
+        "129d4ee486e9e4c14a9860304371e6ce6d6cf7977c2b98059a8c583108edfda1"
+    )
+    assert golden().fingerprint == (
+        "c3208d29ec17e6a4e2a7506597224b0a899df4faa7da730d10916e8135f54fa5"
+    )
+
+
+def test_roles_and_repeats_reach_the_training(bench: Bench) -> None:
+    first, second = golden().items
+    held = dataclasses.replace(first, name="v", role="validation", caption=None)
+    own = [
+        dataclasses.replace(second, name=name, role="regularisation", caption=name) for name in "rs"
+    ]
+    items = (held, own[0], dataclasses.replace(first, repeats=2.5), own[1])
+    dataset = dataclasses.replace(golden(), items=items)
+    ready = bench.run(dataset)
+    rows = [(it.name, it.repeats, it.regularisation, it.weight) for it in ready.items]
+    assert rows == [("r", 2.0, True, 0.5), ("a", 2.5, False, 1.0), ("s", 1.0, True, 0.5)]
+    assert ready.repeats() == {0: 2.0, 1: 2.5, 2: 1.0}
+    assert "1 pictures are held out" in ready.notes[-1]
+    alone = bench.run(dataclasses.replace(dataset, items=items[1:]))
+    assert alone.fingerprint == ready.fingerprint
+    other = bench.run(dataclasses.replace(dataset, items=(*items[:3], second)))
+    assert other.fingerprint != ready.fingerprint
+    only = dataclasses.replace(dataset, items=(held, *own))
+    with pytest.raises(DatasetError, match="no picture to train on"):
+        bench.run(only)
+
+
+def test_regularisation_beyond_the_balance_is_not_even_encoded(bench: Bench) -> None:
+    first, second = golden().items
+    own = [dataclasses.replace(second, name=str(n), role="regularisation") for n in range(5)]
+    ready = bench.run(dataclasses.replace(golden(), items=(first, *own)))
+    assert [item.name for item in ready.items] == ["a", "0"]
+    assert "4 regularisation pictures are too many: 1, 2, 3 and 1 more." in ready.notes
+
+
+def test_a_dataset_with_bad_files_is_refused(folder: Path, bench: Bench) -> None:
+    (folder / "bad.png").write_bytes(b"no")
+    dataset = scan_folder(folder, name="x", lenient=True)
+    with pytest.raises(DatasetError, match=r"1 files of 'x' could not be read: bad\.png cannot"):
+        bench.run(dataset)
+    assert bench.encoded == (0, 0)

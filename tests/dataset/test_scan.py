@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 
 from lora_kiln.core.errors import ConfigError, DatasetError
-from lora_kiln.dataset.items import Dataset
-from lora_kiln.dataset.scan import listed_files, natural_key, scan_folder
+from lora_kiln.dataset.decode import PictureFacts
+from lora_kiln.dataset.items import Dataset, PictureFile
+from lora_kiln.dataset.scan import ScanOptions, listed_files, natural_key, scan, scan_folder
+from lora_kiln.dataset.summary import describe
 
 Gradient = Callable[..., Image.Image]
 
@@ -157,3 +159,77 @@ def test_progress_and_cancel(folder: Path, fakes: Any) -> None:
     assert progress.updates == [(1, 3), (2, 3), (3, 3)]
     with pytest.raises(KeyboardInterrupt):
         scan_folder(folder, name="x", progress=fakes.Progress(cancel_after=1))
+
+
+def test_all_bad_files_come_in_one_error(folder: Path) -> None:
+    (folder / "woman/a9.png").write_bytes(b"no")
+    (folder / "a2.txt").write_bytes("ünï".encode("latin-1"))
+    with pytest.raises(DatasetError, match="2 files of x cannot be used") as stopped:
+        scan_folder(folder, name="x")
+    assert "a2.txt is not UTF-8 text" in str(stopped.value)
+    assert "woman/a9.png cannot be decoded" in str(stopped.value)
+    for number in range(9):
+        (folder / f"b{number}.png").write_bytes(b"")
+    with pytest.raises(DatasetError, match=r"11 files of x cannot be used.*and 6 more"):
+        scan_folder(folder, name="x")
+
+
+def test_bad_files_are_reported_and_nothing_else_is_lost(
+    folder: Path, gradient: Gradient
+) -> None:
+    (folder / "woman/a9.png").write_bytes(b"no")
+    (folder / "a2.txt").write_bytes("ünï".encode("latin-1"))
+    (folder / "metadata.jsonl").write_text("{")
+    (folder / "gone.png").symlink_to(folder / "nowhere.png")
+    gradient(9, 9).save(folder / "a2-masklabel.png")
+    (folder / "woman/a10.json").write_text("[")
+    gradient(160, 128).convert("L").save(folder / "woman/a10-masklabel.png")
+    dataset = scan_folder(folder, name="x", masks="files", lenient=True)
+    assert names(dataset) == ["a2.png", "woman/a10.png"]
+    assert [item.caption for item in dataset.items] == [None, "caption 1"]
+    assert [item.mask is None for item in dataset.items] == [True, False]
+    assert {fault.file: fault.origin for fault in dataset.faults} == dict.fromkeys(
+        ["metadata.jsonl", "woman/a9.png", "a2.txt", "gone.png", "a2-masklabel.png",
+         "woman/a10.json"], dataset.origins[0],
+    )  # fmt: skip
+    told = describe(dataset)
+    assert "6 files could not be used and were left out; training refuses" in told
+    for fault in dataset.faults:
+        assert f"- {fault.error.found}" in told
+
+
+def test_a_folder_of_nothing_but_bad_files_is_still_a_dataset(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no")
+    for masks in ("off", "files", "alpha"):
+        dataset = scan_folder(tmp_path, name="x", masks=masks, lenient=True)
+        assert (len(dataset), len(dataset.faults), len(dataset.origins)) == (0, 1, 1)
+        with pytest.raises(DatasetError, match=r"a\.png cannot be decoded"):
+            scan_folder(tmp_path, name="x", masks=masks)
+
+
+def test_pictures_are_looked_at_in_one_place(folder: Path) -> None:
+    asked: list[list[str]] = []
+
+    def look(pictures: Sequence[PictureFile]) -> Iterator[PictureFacts | DatasetError]:
+        asked.append([picture.name for picture in pictures])
+        for picture in pictures:
+            if picture.name == "woman/a9.png":
+                yield DatasetError("odd", expected="x", remedy="y")
+            else:
+                yield PictureFacts(160, 128, ("Made up",))
+
+    dataset = scan(folder, "x", ScanOptions(inspect=look, lenient=True))
+    assert asked == [["a2.png", "woman/a9.png", "woman/a10.png"]]
+    assert [fault.file for fault in dataset.faults] == ["woman/a9.png"]
+    assert "Made up (2): a2.png, woman/a10.png." in dataset.notes
+
+
+def test_links_to_folders_are_told(folder: Path, tmp_path: Path) -> None:
+    (folder / "link").symlink_to(tmp_path, target_is_directory=True)
+    assert "Links to folders were not followed: link." in scan_folder(folder, name="x").notes
+
+
+def test_a_config_alone_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "dataset.toml").write_text("")
+    with pytest.raises(DatasetError, match=r"Write dataset\.toml into kohya_config"):
+        scan_folder(tmp_path, name="x")

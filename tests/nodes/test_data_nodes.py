@@ -89,7 +89,7 @@ def test_from_folder_to_captions(data: ModuleType, captions: ModuleType, plates:
 
 def test_masks(data: ModuleType, plates: Path) -> None:
     schema = data.KilnLoadImageFolder.GET_SCHEMA()
-    masks = schema.inputs[-1]
+    masks = schema.inputs[5]
     # Optional and off: graphs that were saved before it was there run on, and as they did.
     assert (masks.id, masks.default, masks.optional) == ("masks", "off", True)
     mask = plates / "hand" / "b-masklabel.png"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from lora_kiln.sweep import lettering
+from lora_kiln.core import lettering
 from lora_kiln.sweep.ink import (
     INK,
     PALE,
