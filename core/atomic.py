@@ -28,8 +28,17 @@ def write_bytes(path: Path, data: bytes) -> None:
     write_blocks(path, [data])
 
 
-def write_blocks(path: Path, blocks: Iterable[bytes | memoryview]) -> None:
-    """Write a file atomically, block by block."""
+def write_blocks(
+    path: Path, blocks: Iterable[bytes | memoryview], *, durable: bool = True
+) -> None:
+    """Write a file atomically, block by block.
+
+    Args:
+        path: where it shall stand.
+        blocks: its content.
+        durable: wait until it is on the disk. Only for what can be made again, and shows by
+            itself that it is damaged, may a power failure leave an empty file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not made of the target's name, which may already be as long as the system allows.
     temporary = path.with_name(f".{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
@@ -38,12 +47,14 @@ def write_blocks(path: Path, blocks: Iterable[bytes | memoryview]) -> None:
             for block in blocks:
                 file.write(block)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -57,7 +68,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_tensors(
-    path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None
+    path: Path,
+    tensors: Mapping[str, torch.Tensor],
+    metadata: Mapping[str, str] | None = None,
+    *,
+    durable: bool = True,
 ) -> None:
     """Write a safetensors file atomically.
 
@@ -65,9 +80,10 @@ def write_tensors(
         path: where it shall stand.
         tensors: name to tensor; each is brought to the CPU and made contiguous.
         metadata: strings for the header.
+        durable: see :func:`write_blocks`.
     """
     header = header_bytes(tensors, metadata or {})
-    write_blocks(path, chain([header], data_blocks(tensors)))
+    write_blocks(path, chain([header], data_blocks(tensors)), durable=durable)
 
 
 def append_line(path: Path, line: str) -> None:

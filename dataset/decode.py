@@ -7,34 +7,31 @@ looks at the file in another program may see something else.
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageFile, UnidentifiedImageError, features
+from PIL import Image, UnidentifiedImageError, features
 
 from ..core.errors import DatasetError
+from .channels import is_cut_to_eight_bits, split_alpha
 from .colour import parse_colour
+from .facts import NOTE_ALPHA, NOTE_DEPTH, NOTE_FRAMES, NOTE_TURNED, PictureFacts
+from .frames import MAX_FRAMES, count_frames
 from .icc import to_srgb
 from .items import PictureArray, PictureFile, PictureSource, file_stamp
+from .strict import MAX_PIXELS, room_for, strict_loading
 
 DECODE_VERSION = 1
 """Part of every cache key; raise it when the pixels that come out of here change."""
-MAX_PIXELS = 64_000_000
 AVIF = "avif" in features.modules and features.check("avif")
 # Named, so that a file in disguise never reaches a decoder that runs other programs (EPS).
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF") + (("AVIF",) if AVIF else ())
 
-NOTE_TURNED = "Turned upright as the EXIF data says"
-NOTE_ALPHA = "Transparent areas laid on the background colour"
-NOTE_FRAMES = "Only the first of several frames or pages used"
-NOTE_DEPTH = "16-bit values scaled to 8 bits"
-
-_ORIENTATION_TAG, _BITS_TAG, _PHOTOMETRIC_TAG, _WHITE_IS_ZERO = 0x0112, 258, 262, 0
+_ORIENTATION_TAG = 0x0112
+_ATTEMPTS = 5
 # EXIF 2.32, section 4.6.4, tag 274: what brings row 0, column 0 back to the top left.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -47,8 +44,6 @@ _UPRIGHT = {
 }
 Finish = Callable[[Image.Image, str, list[str]], Image.Image]
 """Turns an upright picture of any mode, its name and the notes so far into what is wanted."""
-_ALPHA_MODES = ("RGBA", "RGBa", "LA", "La", "PA")
-_lock = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -57,20 +52,6 @@ class Decoded:
 
     image: Image.Image
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class PictureFacts:
-    """Size of a picture after EXIF, and the notes of its decoding."""
-
-    width_px: int
-    height_px: int
-    notes: tuple[str, ...]
-
-    @property
-    def see_through(self) -> bool:
-        """Whether some part of it is transparent."""
-        return NOTE_ALPHA in self.notes
 
 
 def decode(source: PictureSource, background: str) -> Decoded:
@@ -84,7 +65,7 @@ def decode(source: PictureSource, background: str) -> Decoded:
         DatasetError: it is damaged, truncated, too large, or of a kind with no clear colours.
     """
     if isinstance(source, PictureArray):
-        return _flatten(Image.fromarray(source.pixels), source.name, background, [])
+        return flatten(Image.fromarray(source.pixels), source.name, background, [])
     if isinstance(source, PictureFile):
         return decode_bytes(source.read(), source.name, background)
     raise TypeError(f"{type(source).__name__} is not a picture source")
@@ -93,8 +74,12 @@ def decode(source: PictureSource, background: str) -> Decoded:
 def decode_bytes(data: bytes, name: str, background: str) -> Decoded:
     """Decode the bytes of a picture file; see :func:`decode`."""
     notes: list[str] = []
-    image = load_upright(data, name, notes, _eight_bit_srgb)
-    return _flatten(image, name, background, notes)
+    return flatten(decode_with_alpha(data, name, notes), name, background, notes)
+
+
+def decode_with_alpha(data: bytes, name: str, notes: list[str]) -> Image.Image:
+    """RGB, or RGBA where the file has transparency; straight alpha, sRGB. See :func:`decode`."""
+    return load_upright(data, name, notes, _eight_bit_srgb)
 
 
 def load_upright(data: bytes, name: str, notes: list[str], finish: Finish) -> Image.Image:
@@ -109,22 +94,21 @@ def load_upright(data: bytes, name: str, notes: list[str], finish: Finish) -> Im
     Raises:
         DatasetError: it is damaged, truncated, too large, or of a kind with no clear colours.
     """
-    with _strict_loading():
-        try:
-            image = _load(data, name, notes)
-        except (DatasetError, MemoryError):
-            raise
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise _too_large(name, "far too many") from error
-        # Pillow's plugins raise a dozen kinds, SyntaxError among them, on damaged files.
-        except Exception as error:
-            raise _damaged(name, error) from error
-        try:
-            return finish(_upright(image, notes), name, notes)
-        except (DatasetError, MemoryError):
-            raise
-        except Exception as error:
-            raise _damaged(name, error) from error
+    for _ in range(_ATTEMPTS):
+        said: list[str] = []
+        with _damage_named(name), strict_loading() as is_still_strict:
+            pixels = _check(data, name, said)
+            with room_for(pixels):
+                finished = finish(_upright(_load(data, said), said), name, said)
+            if is_still_strict():
+                notes += said
+                return finished
+    raise DatasetError(
+        f"{name} cannot be decoded strictly: other code keeps telling Pillow to accept half "
+        "pictures",
+        expected="no LOAD_TRUNCATED_IMAGES while a dataset is read",
+        remedy="Let other work finish, and queue the graph again",
+    )
 
 
 def inspect(source: PictureSource) -> PictureFacts:
@@ -135,6 +119,8 @@ def inspect(source: PictureSource) -> PictureFacts:
     """
     if isinstance(source, PictureFile):
         size, mtime_ns = file_stamp(source.path, source.name)
+        if source.record is not None and source.record.stamp == (size, mtime_ns):
+            return source.record.facts
         return _inspect_file(source.path, source.name, size, mtime_ns)
     return _facts(decode(source, "white"))
 
@@ -148,37 +134,37 @@ def _facts(decoded: Decoded) -> PictureFacts:
     return PictureFacts(decoded.image.width, decoded.image.height, decoded.notes)
 
 
-@contextmanager
-def _strict_loading() -> Iterator[None]:
-    """Let Pillow refuse truncated files, whatever others in this process have told it.
+def _check(data: bytes, name: str, notes: list[str]) -> int:
+    """Look at what the file says of itself, before anything large is made of it.
 
-    ComfyUI and many packs set ``LOAD_TRUNCATED_IMAGES``, with which half a picture loads as one
-    with a grey lower half. It is global, so it is put back at once.
+    Returns:
+        How many pixels it has.
     """
-    with _lock:
-        before = ImageFile.LOAD_TRUNCATED_IMAGES
-        ImageFile.LOAD_TRUNCATED_IMAGES = False
-        try:
-            yield
-        finally:
-            ImageFile.LOAD_TRUNCATED_IMAGES = before
-
-
-def _load(data: bytes, name: str, notes: list[str]) -> Image.Image:
     with Image.open(io.BytesIO(data), formats=_FORMATS) as header:
-        if header.width * header.height > MAX_PIXELS:
-            raise _too_large(name, f"{header.width * header.height / 1e6:.0f} million")
+        pixels = header.width * header.height
+        if pixels > MAX_PIXELS:
+            raise _too_large(name, f"{pixels / 1e6:.0f} million")
+        frames = count_frames(header, data)
         header.verify()  # Checksums of a PNG up to its end; other formats have none.
-    image = Image.open(io.BytesIO(data), formats=_FORMATS)
-    # A phone's MPO is a photograph with its preview or depth map behind it: nothing is lost.
-    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+    if frames > MAX_FRAMES:
+        raise _too_many_frames(name)
+    if frames > 1:
         notes.append(NOTE_FRAMES)
+    return pixels
+
+
+def _load(data: bytes, notes: list[str]) -> Image.Image:
+    image = Image.open(io.BytesIO(data), formats=_FORMATS)
+    if is_cut_to_eight_bits(image):
+        notes.append(NOTE_DEPTH)
+    if image.format == "TIFF" and image.getexif().get(_ORIENTATION_TAG) in _UPRIGHT:
+        notes.append(NOTE_TURNED)  # Pillow turns these while it loads them.
     image.load()
     return image
 
 
 def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
-    # Asked after loading: Pillow turns TIFF files by itself and then drops the tag.
+    # Asked after loading: Pillow has turned TIFF files by itself, and dropped the tag.
     turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
     if turn is None:
         return image
@@ -189,7 +175,6 @@ def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
 
 
 def _eight_bit_srgb(image: Image.Image, name: str, notes: list[str]) -> Image.Image:
-    """RGB, or RGBA where the file has transparency; straight alpha, sRGB."""
     profile = image.info.get("icc_profile")
     base, alpha = split_alpha(image, name, notes)
     colours = to_srgb(base, profile, name, notes)
@@ -198,54 +183,7 @@ def _eight_bit_srgb(image: Image.Image, name: str, notes: list[str]) -> Image.Im
     return colours
 
 
-def split_alpha(
-    image: Image.Image, name: str, notes: list[str]
-) -> tuple[Image.Image, Image.Image | None]:
-    """The colours as L, RGB, CMYK or LAB without conversion, and the alpha channel as L.
-
-    Raises:
-        DatasetError: it is not clear which value is black, white or transparent.
-    """
-    if image.mode.startswith(("I", "F")):
-        return _scale_to_eight_bits(image, name, notes)
-    key = image.info.get("transparency")
-    if isinstance(key, tuple) and max(key) > 255:
-        # Pillow has cut the pixels to 8 bits and would not find the colour among them.
-        raise _unclear(name, "16-bit colour with a transparent colour of 16 bits")
-    if image.mode in _ALPHA_MODES or key is not None:
-        grey = image.mode in ("L", "LA", "La", "1")
-        full = image.convert("LA" if grey else "RGBA")
-        colours = full.getchannel("L") if grey else full.convert("RGB")
-        return colours, full.getchannel("A")
-    if image.mode in ("L", "RGB", "CMYK", "LAB"):
-        return image.copy(), None
-    return image.convert("L" if image.mode == "1" else "RGB"), None
-
-
-def _scale_to_eight_bits(
-    image: Image.Image, name: str, notes: list[str]
-) -> tuple[Image.Image, Image.Image | None]:
-    """Scale 16-bit grey to 8 bits; Pillow's own ``convert`` would clip it to white."""
-    tags = getattr(image, "tag_v2", {})
-    white_is_zero = tags.get(_PHOTOMETRIC_TAG) == _WHITE_IS_ZERO
-    # Older Pillow reads a 16-bit PNG as "I", which elsewhere means 32 bits.
-    sixteen = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
-    if not sixteen or white_is_zero:
-        kind = "16-bit grey whose zero is white" if white_is_zero else f"numbers ({image.mode})"
-        raise _unclear(name, kind)
-    notes.append(NOTE_DEPTH)
-    values = np.asarray(image).astype(np.uint32)
-    bits = tags.get(_BITS_TAG, 16)
-    white = 2 ** (bits[0] if isinstance(bits, tuple) else bits) - 1
-    scaled = np.minimum((values * 255 + white // 2) // white, 255).astype(np.uint8)
-    key = image.info.get("transparency")
-    alpha = None
-    if isinstance(key, int):
-        alpha = Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8))
-    return Image.fromarray(scaled), alpha
-
-
-def _flatten(image: Image.Image, name: str, background: str, notes: list[str]) -> Decoded:
+def flatten(image: Image.Image, name: str, background: str, notes: list[str]) -> Decoded:
     """Lay a picture on the background; what is hidden below transparency must not come out."""
     if image.mode != "RGBA":
         return Decoded(image, tuple(notes))
@@ -263,11 +201,24 @@ def _flatten(image: Image.Image, name: str, background: str, notes: list[str]) -
     return Decoded(flat, (*notes, NOTE_ALPHA))
 
 
-def _unclear(name: str, kind: str) -> DatasetError:
+@contextmanager
+def _damage_named(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (DatasetError, MemoryError):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large(name, "far too many") from error
+    # Pillow's plugins raise a dozen kinds, SyntaxError among them, on damaged files.
+    except Exception as error:
+        raise _damaged(name, error) from error
+
+
+def _too_many_frames(name: str) -> DatasetError:
     return DatasetError(
-        f"{name} stores its pixels as {kind}, whose black, white or transparency is unclear",
-        expected="8 or 16 bits per channel",
-        remedy="Open it in a picture editor and save it as an 8-bit PNG",
+        f"{name} holds more than {MAX_FRAMES} frames or pages",
+        expected="a picture, or a short animation, of which the first frame is used",
+        remedy="Save the frames to train on as pictures of their own",
     )
 
 

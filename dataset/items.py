@@ -15,6 +15,7 @@ import numpy as np
 from ..core.errors import DatasetError
 from ..core.settings import digest
 from .colour import hex_colour
+from .facts import PictureRecord
 
 MAX_FILE_BYTES = 64 * 2**20
 """A picture file larger than this is refused before it is read."""
@@ -45,14 +46,18 @@ class PictureFile:
     Attributes:
         path: the file.
         name: what it is called in messages, usually its path below the dataset's folder.
+        record: what was found when its folder was scanned; None where nobody has looked yet.
     """
 
     path: Path
     name: str
+    record: PictureRecord | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of the file's bytes when first asked."""
+        """SHA-256 of the file's bytes when it was scanned, or else when first asked."""
+        if self.record is not None:
+            return self.record.sha256
         size, mtime_ns = file_stamp(self.path, self.name)
         return _file_sha256(self.path, self.name, size, mtime_ns)
 

@@ -10,7 +10,9 @@ import torch
 from PIL import Image, ImageChops
 
 from ..core.errors import DatasetError
-from .decode import Finish, PictureFacts, load_upright, split_alpha
+from .channels import split_alpha
+from .decode import Finish, load_upright
+from .facts import PictureFacts
 from .items import PictureAlpha, PictureArray, PictureFile, PictureSource, file_stamp
 
 MASK_VERSION = 1

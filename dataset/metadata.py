@@ -149,6 +149,14 @@ def json_records(text: str, file: str) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _cell(value: Any, file: str, line: int, column: str) -> str:
+    text = _cell_text(value, file, line, column)
+    if any("\ud800" <= char <= "\udfff" for char in column + text):
+        # JSON can spell it, but no file and no tokenizer can take it.
+        raise _malformed(file, line, "half a character (a lone surrogate)", "whole characters")
+    return text
+
+
+def _cell_text(value: Any, file: str, line: int, column: str) -> str:
     if value is None:
         return ""
     if isinstance(value, list) and all(isinstance(part, (str, int, float)) for part in value):

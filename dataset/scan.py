@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..core.errors import DatasetError, shorten
 from ..core.protocols import Progress
 from .colour import parse_colour
-from .decode import PictureFacts, inspect
+from .decode import inspect
+from .facts import PictureFacts
 from .fault_book import FaultBook, refuse_faults
+from .index import PictureIndex, look_at_all
 from .items import TRAIN, Dataset, DatasetItem, Origin, PictureFile, PictureSource
 from .mask_files import OFF, MaskFiles
 from .readers.reader import DEFAULT_ENDINGS, Reader, Reading, ReadOptions, Said, readers
@@ -30,23 +33,6 @@ _OTHER_PICTURES = {".avif", ".gif", ".heic", ".heif", ".jxl", ".psd", ".svg", ".
 _OTHER_PICTURES -= PICTURE_EXTENSIONS
 _EXTENSION = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9_.-]{0,15}")
 
-Inspect = Callable[[Sequence[PictureFile]], Iterable[PictureFacts | DatasetError]]
-"""Looks at pictures: for each in order what it is, or why it cannot be used. Afterwards their
-hash is known."""
-
-
-def inspect_one_by_one(pictures: Sequence[PictureFile]) -> Iterator[PictureFacts | DatasetError]:
-    """Look at every picture in turn."""
-    for picture in pictures:
-        try:
-            # The hash first: if the file changes in between, the picture no longer matches it,
-            # which is noticed when it is encoded.
-            _ = picture.sha256
-            yield inspect(picture)
-        except DatasetError as error:
-            yield error
-
-
 @dataclass(frozen=True, kw_only=True)
 class ScanOptions:
     """How a folder is read.
@@ -57,7 +43,7 @@ class ScanOptions:
         masks: where masks come from: one of :data:`.mask_files.MODES`.
         read: how captions and the rest are read.
         lenient: leave files that cannot be used out, as faults, instead of stopping.
-        inspect: looks at the pictures.
+        index: what is known of pictures already; None decodes every one.
         progress: told after every picture; its interrupt is passed on.
     """
 
@@ -66,7 +52,7 @@ class ScanOptions:
     masks: str = OFF
     read: ReadOptions = field(default_factory=ReadOptions)
     lenient: bool = False
-    inspect: Inspect = inspect_one_by_one
+    index: PictureIndex | None = None
     progress: Progress | None = None
 
 
@@ -80,6 +66,7 @@ def scan_folder(
     masks: str = OFF,
     progress: Progress | None = None,
     lenient: bool = False,
+    index: PictureIndex | None = None,
 ) -> Dataset:
     """Read a folder of pictures as most people keep them; see :func:`scan`."""
     options = ScanOptions(
@@ -88,6 +75,7 @@ def scan_folder(
         masks=masks,
         read=ReadOptions(endings=caption_endings(caption_extension)),
         lenient=lenient,
+        index=index,
         progress=progress,
     )
     return scan(path, name, options)
@@ -183,17 +171,17 @@ class _Scan:
     def _items(self) -> Iterator[DatasetItem]:
         root, names, progress = self._origin.root, self._listing.pictures, self._options.progress
         pictures = [PictureFile(root / relative, relative) for relative in names]
-        looked_at = iter(self._options.inspect(pictures))
-        for number, picture in enumerate(pictures, start=1):
-            if progress is not None:
-                progress.check_cancelled()
-            facts = next(looked_at)
-            if isinstance(facts, DatasetError):
-                self._faults.add(picture.name, facts)
-            else:
-                yield self._item(picture, facts)
-            if progress is not None:
-                progress.update(number, len(pictures))
+        looked_at = look_at_all(pictures, index=self._options.index, progress=progress)
+        with closing(looked_at):
+            for number, (name, picture) in enumerate(zip(names, looked_at, strict=True), start=1):
+                if progress is not None:
+                    progress.check_cancelled()
+                if isinstance(picture, DatasetError):
+                    self._faults.add(name, picture)
+                else:
+                    yield self._item(picture, inspect(picture))
+                if progress is not None:
+                    progress.update(number, len(names))
 
     def _item(self, picture: PictureFile, facts: PictureFacts) -> DatasetItem:
         relative = picture.name

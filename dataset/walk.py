@@ -15,7 +15,8 @@ from .decode import AVIF
 from .mask_files import is_mask_folder, masked_stem
 
 PICTURE_EXTENSIONS = frozenset(
-    {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"} | ({".avif"} if AVIF else set())
+    {".png", ".apng", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+    | ({".avif"} if AVIF else set())
 )
 REJECTED_FOLDER = "rejected"
 """Where a person (or the lint node) puts what shall not be trained on; never scanned."""

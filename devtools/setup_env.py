@@ -19,7 +19,7 @@ from pathlib import Path
 from load_pack import load_pack
 
 _RUNTIME = ("torch", "aiohttp", "peft", "diffusers", "accelerate")
-_TESTING = ("pytest", "xdist", "hypothesis", "playwright", "onnx", "onnxruntime")
+_TESTING = ("pytest", "xdist", "hypothesis", "playwright", "onnx", "onnxruntime", "skimage")
 
 
 def missing_modules(python: Path, names: tuple[str, ...]) -> list[str]:

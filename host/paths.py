@@ -20,7 +20,9 @@ DEMO_STYLE = "demo/style"
 DEMO_FOLDER = Path(__file__).resolve().parent.parent / "demo" / "style"
 OUTPUT = "output"
 DATASET_ROOT_KEY = "kiln_datasets"
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif")
+PICTURE_SUFFIXES = (
+    ".png", ".apng", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif",
+)
 LISTED_SUFFIXES = (*PICTURE_SUFFIXES, ".toml")
 LONGEST_PART_BYTES, LONGEST_NAME_BYTES = 255, 1024
 LONGEST_RUN_NAME_BYTES = 200

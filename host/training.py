@@ -11,7 +11,6 @@ import torch
 
 from ..core.protocols import Progress
 from ..core.settings import as_dict, identity_dict
-from ..core.store import TensorStore
 from ..dataset.bucket_settings import BucketChoices
 from ..dataset.items import Dataset
 from ..dataset.manifest import manifest_of
@@ -29,6 +28,7 @@ from ..trainer.side_lora import SideLora
 from ..trainer.train import train
 from . import paths
 from .bound_dataset import bind_dataset
+from .caches import training_store
 from .capabilities import auto_precision, describe
 from .identity import model_identity
 from .model import ComfyDenoiser, family_of, require_precision, require_trainable
@@ -188,7 +188,7 @@ def _prepare(
         ),
         vae=vae,
         text=ComfyTextEncoder(request.clip),
-        store=TensorStore(paths.cache_folder()),
+        store=training_store(),
         progress=progress,
         mirror=request.settings.mirror,
     )

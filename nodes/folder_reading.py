@@ -11,6 +11,7 @@ from comfy_api.latest import io
 from ..core.errors import ConfigError, DatasetError
 from ..core.settings import digest
 from ..dataset.booru_tags import AS_WRITTEN, SPACES, TAG_STYLES, UNDERSCORES
+from ..dataset.index import PictureIndex
 from ..dataset.items import REGULARISATION, ROLES, Dataset
 from ..dataset.kohya_config import read_kohya_config
 from ..dataset.kohya_scan import config_folders, scan_config
@@ -19,6 +20,7 @@ from ..dataset.metadata import MOST_WEIGHT
 from ..dataset.readers.reader import ReadOptions
 from ..dataset.scan import ScanOptions, caption_endings, listed_files, scan
 from ..host.paths import contained, in_dataset_roots, resolve_folder
+from ..host.picture_index import open_picture_index
 
 STOP, REPORT = "stop", "report"
 BY_FOLDER = "as the folders say"
@@ -113,6 +115,11 @@ def read_folder(request: FolderRequest, progress: Any) -> Dataset:
     Raises:
         KilnError: the folder, a file in it, or an input is no good.
     """
+    with open_picture_index() as index:
+        return _read(request, index, progress)
+
+
+def _read(request: FolderRequest, index: PictureIndex, progress: Any) -> Dataset:
     folder = resolve_folder(request.folder)
     options = ScanOptions(
         recursive=request.subfolders,
@@ -124,6 +131,7 @@ def read_folder(request: FolderRequest, progress: Any) -> Dataset:
             class_as_caption=request.class_as_caption,
         ),
         lenient=request.bad_files == REPORT,
+        index=index,
         progress=progress,
     )
     config = config_file(folder, request.kohya_config)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from .dct import basis
+from ..core.dct import basis
 from .look import Look
 
 WAVES = 12

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .dct import basis
+from ..core.dct import basis
 
 NAME = "pixels (colour, texture, layout)"
 WEIGHTS = (0.4, 0.4, 0.2)

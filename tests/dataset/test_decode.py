@@ -68,8 +68,7 @@ def test_every_exif_orientation_is_turned_upright(format: str, orientation: int)
     pixels = np.asarray(result.image).astype(int)
     for y, x in ((8, 12), (8, 36), (24, 12), (24, 36)):
         assert np.abs(pixels[y, x] - upright[y, x]).max() < 12
-    if format != "TIFF":  # Pillow turns those itself.
-        assert result.notes == (() if orientation == 1 else (module.NOTE_TURNED,))
+    assert result.notes == (() if orientation == 1 else (module.NOTE_TURNED,))
 
 
 @pytest.mark.parametrize(
@@ -181,7 +180,7 @@ def test_only_the_first_frame_is_used(gradient: Gradient) -> None:
         assert result.notes == (module.NOTE_FRAMES,)
 
 
-FORMATS = ["PNG", "JPEG", "WEBP", "BMP", "TIFF"] + (["AVIF"] if AVIF else [])
+FORMATS = ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF"] + (["AVIF"] if AVIF else [])
 
 
 @pytest.mark.parametrize("leniency", [False, True])

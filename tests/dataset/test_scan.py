@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,8 @@ import pytest
 from PIL import Image
 
 from lora_kiln.core.errors import ConfigError, DatasetError
-from lora_kiln.dataset.decode import PictureFacts
-from lora_kiln.dataset.items import Dataset, PictureFile
-from lora_kiln.dataset.scan import ScanOptions, listed_files, natural_key, scan, scan_folder
+from lora_kiln.dataset.items import Dataset
+from lora_kiln.dataset.scan import listed_files, natural_key, scan_folder
 from lora_kiln.dataset.summary import describe
 
 Gradient = Callable[..., Image.Image]
@@ -128,11 +127,11 @@ def test_what_was_done_to_pictures_is_told(folder: Path, gradient: Gradient) -> 
     exif[0x0112] = 6
     gradient().save(folder / "turned.jpg", exif=exif.tobytes())
     gradient().convert("RGBA").resize((99, 99)).rotate(30).save(folder / "see_through.png")
-    (folder / "film.gif").write_bytes(b"GIF89a")
+    (folder / "plate.psd").write_bytes(b"8BPS")
     dataset = scan_folder(folder, name="x", background="black")
     assert "(1): turned.jpg." in note(dataset, "Turned upright")
     assert "(1): see_through.png." in note(dataset, "Transparent areas")
-    assert "film.gif" in note(dataset, "kind that is not read")
+    assert "plate.psd" in note(dataset, "kind that is not read")
     assert dataset.background == "black"
 
 
@@ -205,23 +204,6 @@ def test_a_folder_of_nothing_but_bad_files_is_still_a_dataset(tmp_path: Path) ->
         assert (len(dataset), len(dataset.faults), len(dataset.origins)) == (0, 1, 1)
         with pytest.raises(DatasetError, match=r"a\.png cannot be decoded"):
             scan_folder(tmp_path, name="x", masks=masks)
-
-
-def test_pictures_are_looked_at_in_one_place(folder: Path) -> None:
-    asked: list[list[str]] = []
-
-    def look(pictures: Sequence[PictureFile]) -> Iterator[PictureFacts | DatasetError]:
-        asked.append([picture.name for picture in pictures])
-        for picture in pictures:
-            if picture.name == "woman/a9.png":
-                yield DatasetError("odd", expected="x", remedy="y")
-            else:
-                yield PictureFacts(160, 128, ("Made up",))
-
-    dataset = scan(folder, "x", ScanOptions(inspect=look, lenient=True))
-    assert asked == [["a2.png", "woman/a9.png", "woman/a10.png"]]
-    assert [fault.file for fault in dataset.faults] == ["woman/a9.png"]
-    assert "Made up (2): a2.png, woman/a10.png." in dataset.notes
 
 
 def test_links_to_folders_are_told(folder: Path, tmp_path: Path) -> None:

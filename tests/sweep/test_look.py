@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from lora_kiln.core.dct import basis
 from lora_kiln.sweep.copies import copy_likeness
-from lora_kiln.sweep.dct import basis
 from lora_kiln.sweep.descriptor import describe
 from lora_kiln.sweep.lab import to_lab
 from lora_kiln.sweep.look import look_at, pooled_colours

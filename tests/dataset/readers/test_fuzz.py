@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lora_kiln.core.errors import KilnError
-from lora_kiln.dataset.decode import PictureFacts
 from lora_kiln.dataset.kohya_scan import scan_config
 from lora_kiln.dataset.readers.reader import ReadOptions
 from lora_kiln.dataset.scan import ScanOptions, scan
@@ -81,7 +80,6 @@ def read(folder: Path, lenient: bool, config: str = "") -> None:
     options = ScanOptions(
         lenient=lenient,
         read=ReadOptions(class_as_caption=True),
-        inspect=lambda pictures: [PictureFacts(8, 8, ()) for _ in pictures],
     )
     try:
         if config:
