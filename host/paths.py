@@ -15,6 +15,7 @@ from pathlib import Path
 import folder_paths
 
 from ..core.errors import ConfigError, KilnError
+from ..dataset.own_files import contained_file
 
 DEMO_STYLE = "demo/style"
 DEMO_FOLDER = Path(__file__).resolve().parent.parent / "demo" / "style"
@@ -146,6 +147,24 @@ def list_dataset_folders() -> list[str]:
     roots = {key: tuple(paths) for key, paths in dataset_roots().items()}
     period = int(time.monotonic() / LISTED_FOR_S)
     return list(_list_dataset_folders(tuple(roots.items()), period))
+
+
+def forget_listed_folders() -> None:
+    """Have the next list show a folder that was made just now."""
+    _list_dataset_folders.cache_clear()
+
+
+def dataset_file(folder: Path, relative: str) -> Path:
+    """The path of a file of a dataset, as a request of the browser names it.
+
+    The file itself may be a link: the owner put it into the folder, and training follows it, too.
+
+    Raises:
+        KilnError: it leads out of the folder, or into the journal of its changes.
+    """
+    if not is_plain(relative):
+        contained(folder, relative)  # Says why.
+    return contained_file(folder, relative)
 
 
 @lru_cache(maxsize=1)

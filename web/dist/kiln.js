@@ -2,7 +2,7 @@
 
 // web/src/choose_cell.ts
 import { api } from "../../../scripts/api.js";
-import { app } from "../../../scripts/app.js";
+import { app as app2 } from "../../../scripts/app.js";
 
 // web/src/dom.ts
 function element(tag, attributes = {}, ...children) {
@@ -270,6 +270,141 @@ function lost(target) {
   }
 }
 
+// web/src/nodes.ts
+import { app } from "../../../scripts/app.js";
+function nodeAt(place) {
+  const [id, subgraph] = place.split(":").reverse();
+  const root = app.rootGraph ?? app.graph;
+  return (subgraph ? root?.subgraphs?.get(subgraph) : root)?.getNodeById(id ?? "");
+}
+function widgetOf(node, name) {
+  return node.widgets?.find((widget) => widget.name === name);
+}
+function whenExecuted(node, act) {
+  const usual = node.onExecuted;
+  node.onExecuted = function(output) {
+    usual?.call(this, output);
+    act(output);
+  };
+}
+function addElement(node, name, root, leastHeight) {
+  const widget = node.addDOMWidget?.(name, name.toUpperCase(), root, {
+    serialize: false,
+    getMinHeight: leastHeight
+  });
+  if (widget) widget.serialize = false;
+}
+function grow(node, more = 0, leastWidth = 0) {
+  const [, height] = node.computeSize();
+  const size = [
+    Math.max(node.size[0], leastWidth),
+    Math.max(node.size[1], height + more)
+  ];
+  node.setSize(size);
+  node.graph?.setDirtyCanvas(true, true);
+}
+function broughtBy(output, name) {
+  const told = output?.[name];
+  return Array.isArray(told) ? told[0] ?? null : null;
+}
+
+// web/src/style_pictures.ts
+var PICTURES_SHEET = `
+.kiln-upload, .kiln-pictures {
+  display: flex; flex-direction: column; gap: 6px; box-sizing: border-box; width: 100%;
+  padding: 6px; overflow: hidden; color: var(--input-text, #ddd);
+  background: var(--comfy-input-bg, #222); border: 1px solid var(--border-color, #4e4e4e);
+  border-radius: 6px; font: 12px/1.35 sans-serif; text-align: left;
+}
+.kiln-upload { min-height: 62px; border-style: dashed; user-select: none; }
+.kiln-upload[data-over] { border: 2px solid var(--p-primary-color, #4da3ff); padding: 5px; }
+.kiln-upload [hidden], .kiln-pictures [hidden] { display: none !important; }
+.kiln-upload .kiln-bar, .kiln-pictures .kiln-bar {
+  display: flex; flex: none; gap: 6px; align-items: center;
+}
+.kiln-upload .kiln-bar { flex-wrap: wrap; }
+.kiln-upload .kiln-bar > button { flex: 1 1 auto; padding: 3px 5px; }
+.kiln-upload progress { flex: 1 1 auto; min-width: 40px; accent-color: #4da3ff; }
+.kiln-upload .kiln-told { min-height: 1.35em; }
+.kiln-upload details { flex: none; max-height: 120px; overflow: auto; }
+.kiln-upload ul { margin: 2px 0; padding-left: 16px; }
+.kiln-upload li { overflow-wrap: anywhere; }
+.kiln-upload .kiln-told, .kiln-pictures .kiln-told {
+  flex: none; color: var(--descrip-text, #aaa); overflow-wrap: anywhere;
+}
+.kiln-upload .kiln-told[data-wrong], .kiln-pictures .kiln-told[data-wrong] { color: #ff9d8a; }
+.kiln-upload button, .kiln-pictures button, .kiln-pictures select, .kiln-pictures input {
+  padding: 3px 7px; font: inherit; color: inherit; cursor: pointer; white-space: nowrap;
+  background: var(--comfy-menu-bg, #353535); border: 1px solid var(--border-color, #4e4e4e);
+  border-radius: 4px;
+}
+.kiln-upload button:hover, .kiln-pictures button:hover:enabled { border-color: #999; }
+.kiln-pictures button:disabled { opacity: .45; cursor: default; }
+.kiln-pictures { position: relative; height: 100%; min-height: 380px; }
+.kiln-pictures input[type="search"] { flex: 1 1 120px; min-width: 60px; cursor: text; }
+.kiln-pictures select { flex: 0 1 190px; min-width: 60px; }
+.kiln-pictures .kiln-scroll {
+  position: relative; flex: 1 1 0; min-height: 0; overflow: auto; overscroll-behavior: contain;
+}
+.kiln-cards {
+  display: grid; gap: 8px; align-items: start;
+  grid-template-columns: repeat(auto-fill, minmax(190px, 1fr));
+}
+.kiln-card {
+  display: flex; flex-direction: column; gap: 4px; min-width: 0; padding: 5px;
+  background: var(--comfy-menu-bg, #353535); border: 2px solid transparent; border-radius: 6px;
+}
+.kiln-card[data-decision="accepted"] { border-color: #4caf72; }
+.kiln-card[data-decision="changed"] { border-color: #d9a441; }
+.kiln-card[data-decision="rejected"] { border-color: #b0463c; }
+.kiln-card[data-decision="rejected"] img { opacity: .3; }
+.kiln-card[data-busy] { opacity: .7; }
+.kiln-card:focus, .kiln-card:focus-visible { outline: 2px solid #fff; outline-offset: -1px; }
+.kiln-card .kiln-frame {
+  position: relative; height: 170px; overflow: hidden; border-radius: 4px; background: #1b1b1b;
+}
+.kiln-card img {
+  display: block; width: 100%; height: 100%; object-fit: contain; cursor: zoom-in;
+}
+.kiln-card .kiln-none { display: grid; place-items: center; height: 100%; color: #ff9d8a; }
+.kiln-card .kiln-badge { position: absolute; top: 4px; left: 4px; }
+.kiln-card .kiln-badge:not(:empty) {
+  padding: 1px 6px; color: #fff; background: rgb(0 0 0 / 75%); border-radius: 3px;
+}
+.kiln-card .kiln-name {
+  overflow: hidden; white-space: nowrap; text-overflow: ellipsis; font-weight: 600;
+}
+.kiln-card .kiln-facts { display: flex; flex-wrap: wrap; gap: 2px 10px; }
+.kiln-card .kiln-facts, .kiln-card .kiln-note { color: var(--descrip-text, #aaa); }
+.kiln-card .kiln-note, .kiln-card .kiln-marks li {
+  display: -webkit-box; overflow: hidden; overflow-wrap: anywhere; -webkit-box-orient: vertical;
+  -webkit-line-clamp: 3;
+}
+.kiln-card .kiln-marks { display: grid; gap: 3px; margin: 0; padding: 0; list-style: none; }
+.kiln-card .kiln-marks li { padding: 0 5px; border-left: 3px solid #6f8fb8; }
+.kiln-card .kiln-marks [data-level="warning"] { border-color: #d9a441; }
+.kiln-card .kiln-marks [data-level="error"] { border-color: #e0614f; }
+.kiln-card textarea {
+  flex: 1 0 auto; min-height: 64px; box-sizing: border-box; width: 100%; padding: 4px;
+  resize: vertical; font: inherit; line-height: 1.35; color: inherit; background: var(--comfy-input-bg, #222);
+  border: 1px solid var(--border-color, #4e4e4e); border-radius: 4px;
+}
+.kiln-card textarea:focus { outline: 2px solid var(--p-primary-color, #4da3ff); }
+.kiln-card textarea:read-only { opacity: .6; }
+.kiln-card .kiln-trouble > div { color: #ff9d8a; }
+.kiln-card .kiln-trouble > .kiln-bar { margin-top: 4px; color: inherit; }
+.kiln-card .kiln-theirs { padding: 3px; color: #fff; background: #222; white-space: pre-wrap; }
+.kiln-card .kiln-bar { flex-wrap: wrap; }
+.kiln-card .kiln-bar > button { flex: 1 1 0; }
+.kiln-card [aria-pressed="true"] { background: #2f6b46; }
+.kiln-end { height: 1px; }
+.kiln-large {
+  position: absolute; inset: 0; z-index: 3; padding: 8px; cursor: zoom-out;
+  background: rgb(0 0 0 / 90%);
+}
+.kiln-large img { display: block; width: 100%; height: 100%; object-fit: contain; }
+`;
+
 // web/src/style.ts
 var SHEET = `
 .kiln-cells {
@@ -347,7 +482,7 @@ var SHEET = `
 `;
 function addStyle() {
   if (!document.getElementById("kiln-style")) {
-    document.head.append(element("style", { id: "kiln-style" }, SHEET));
+    document.head.append(element("style", { id: "kiln-style" }, SHEET, PICTURES_SHEET));
   }
 }
 
@@ -355,7 +490,7 @@ function addStyle() {
 var LEAST_HEIGHT_PX = 340;
 var MORE_HEIGHT_PX = 160;
 var grids = /* @__PURE__ */ new WeakMap();
-app.registerExtension({
+app2.registerExtension({
   name: "LoRAKiln.ChooseCell",
   nodeCreated(node) {
     const choice = choiceOf(node);
@@ -390,11 +525,6 @@ function choiceOf(node) {
 function chosenInOf(node) {
   return node.widgets?.find((widget) => widget.name === "chosen_in");
 }
-function nodeAt(place) {
-  const [id, subgraph] = place.split(":").reverse();
-  const root = app.rootGraph ?? app.graph;
-  return (subgraph ? root?.subgraphs?.get(subgraph) : root)?.getNodeById(id ?? "");
-}
 function show(node, output) {
   const [sweep, choice] = [cellsOf(output), choiceOf(node)];
   if (!sweep || !choice) return;
@@ -415,7 +545,7 @@ function addGrid(node, choice) {
     chosenIn: () => String(chosenInOf(node)?.value ?? ""),
     choose(number) {
       choice.value = number;
-      choice.callback?.(number, app.canvas, node);
+      choice.callback?.(number, app2.canvas, node);
       node.graph?.setDirtyCanvas(true, true);
     },
     locked: () => node.inputs?.some((input) => input.name === "choice" && input.link != null) ? "The choice comes in by a link: take the link away to choose here." : "",
@@ -431,3 +561,1059 @@ function addGrid(node, choice) {
   grids.set(node, grid);
   return grid;
 }
+
+// web/src/curate.ts
+import { api as api3 } from "../../../scripts/api.js";
+import { app as app3 } from "../../../scripts/app.js";
+
+// web/src/server.ts
+import { api as api2 } from "../../../scripts/api.js";
+var OWN_PAGE = { "X-Kiln": "1" };
+var ServerError = class extends Error {
+  constructor(text, status, told) {
+    super(text);
+    this.status = status;
+    this.told = told;
+  }
+  status;
+  told;
+};
+async function ask(method, route, body, signal) {
+  const data = body === void 0 || body instanceof Blob ? body : JSON.stringify(body);
+  const type = body === void 0 || body instanceof Blob ? "application/octet-stream" : "application/json";
+  const response = await fetch(api2.apiURL(route), {
+    method,
+    body: data ?? null,
+    signal: signal ?? null,
+    headers: { ...OWN_PAGE, "Content-Type": type }
+  });
+  const answer = await response.json().catch(() => null);
+  if (response.ok && answer) return { status: response.status, answer };
+  const text = answer?.error?.text ?? `The server answered ${response.status}. Try again.`;
+  throw new ServerError(text, response.status, { ...answer });
+}
+async function post(route, body) {
+  return (await ask("POST", route, body)).answer;
+}
+function download(route, values) {
+  const link = document.createElement("a");
+  link.href = api2.apiURL(`${route}?${new URLSearchParams(values)}`);
+  link.download = "";
+  document.body.append(link);
+  link.click();
+  link.remove();
+}
+function reason(error) {
+  if (error instanceof ServerError) return error.message;
+  if (error instanceof TypeError) return "ComfyUI cannot be reached. Is it running?";
+  return error instanceof Error ? error.message : String(error);
+}
+
+// web/src/dropped.ts
+var REPEATS = /^\d+_./;
+var COPY_NUMBER = /(\s*\(\d+\)|-\d+| copy)$/;
+function mayHold(event) {
+  return [...event.dataTransfer?.items ?? []].some((item) => item.kind === "file");
+}
+function dropped(event) {
+  const items = [...event.dataTransfer?.items ?? []].filter((item) => item.kind === "file");
+  const entries = items.map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
+  const plain = items.map((item) => item.getAsFile()).filter((file) => file !== null);
+  return entries.length ? fromEntries(entries) : Promise.resolve(fromFiles(plain));
+}
+function fromFiles(files) {
+  const [first] = files;
+  if (!first) return null;
+  if (files.length === 1 && isZip(first.name)) return archive(first);
+  const rows = files.map((file) => ({ path: file.webkitRelativePath || file.name, file }));
+  return below(rows);
+}
+async function fromEntries(entries) {
+  const [first] = entries;
+  if (entries.length === 1 && first?.isFile && isZip(first.name)) {
+    return archive(await fileOf(first));
+  }
+  const rows = [];
+  for (const entry of entries) await collect(entry, entry.name, rows);
+  return rows.length ? below(rows) : null;
+}
+async function collect(entry, path, rows) {
+  if (entry.isFile) {
+    rows.push({ path, file: await fileOf(entry) });
+    return;
+  }
+  const reader = entry.createReader();
+  for (let some = await readSome(reader); some.length; some = await readSome(reader)) {
+    for (const child of some) await collect(child, `${path}/${child.name}`, rows);
+  }
+}
+function readSome(reader) {
+  return new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+}
+function fileOf(entry) {
+  return new Promise((resolve, reject) => entry.file(resolve, reject));
+}
+function below(rows) {
+  const tops = new Set(rows.map(({ path }) => path.split("/")[0] ?? ""));
+  const [top] = tops;
+  if (tops.size !== 1 || !top || rows.some(({ path }) => !path.includes("/"))) {
+    return { name: "dataset", files: rows, zip: false };
+  }
+  const shift = REPEATS.test(top) ? 0 : top.length + 1;
+  const files = rows.map(({ path, file }) => ({ path: path.slice(shift), file }));
+  return { name: plainName(top), files, zip: false };
+}
+function archive(file) {
+  const name = plainName(file.name.replace(/\.zip$/i, "").replace(COPY_NUMBER, ""));
+  return { name, files: [{ path: "", file }], zip: true };
+}
+function isZip(name) {
+  return /\.zip$/i.test(name);
+}
+function plainName(name) {
+  const plain = name.normalize("NFC").replace(/[^\p{L}\p{N}_ .-]+/gu, "_").replace(/\.{2,}/g, ".").replace(/^[^\p{L}\p{N}_]+|[ .]+$/gu, "");
+  return [...plain].slice(0, 48).join("").replace(/[ .]+$/, "") || "dataset";
+}
+
+// web/src/upload.ts
+var AT_ONCE = 3;
+var MOST_IN_PARCEL = 200;
+var ATTEMPTS = 4;
+var PAUSE_MS = 700;
+async function upload(found, tell, signal) {
+  const bytes = found.files.reduce((sum, { file }) => sum + file.size, 0);
+  const { answer: begun } = await ask(
+    "POST",
+    "/kiln/upload",
+    { name: found.name, zip: found.zip, bytes },
+    signal
+  );
+  const route = `/kiln/upload/${begun.id}`;
+  try {
+    const leftOut = [];
+    const files = found.zip ? found.files.map(({ file }) => ({ path: begun.archive, file })) : found.files.filter(({ path, file }) => {
+      const why = whyLeftOut(path, file, begun);
+      if (why) leftOut.push([path, why]);
+      return !why;
+    });
+    if (!files.length) throw new Error("There is no picture in what was dropped.");
+    await sendAll(route, files, begun, tell, signal);
+    const done = await commit(route, files.length, tell, signal);
+    return { ...done, left_out: [...leftOut, ...done.left_out] };
+  } catch (error) {
+    void ask("DELETE", route).catch(() => {
+    });
+    throw error;
+  }
+}
+async function sendAll(route, files, begun, tell, signal) {
+  const total = files.reduce((sum, { file }) => sum + file.size, 0);
+  let sent = 0;
+  const say = () => tell({
+    text: `Uploading ${megabytes(sent)} of ${megabytes(total)} MB`,
+    part: total ? sent / total : null
+  });
+  say();
+  const waiting = parcels(files, begun.parcel_bytes);
+  const worker = async () => {
+    for (let next = waiting.next(); !next.done; next = waiting.next()) {
+      for (const parcel of next.value) {
+        await persist(() => send(route, parcel, signal), signal);
+        sent += parcel.reduce((sum, slice) => sum + slice.data.size, 0);
+        say();
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+}
+function* parcels(files, most) {
+  let small = [];
+  let size = 0;
+  for (const { path, file } of files) {
+    const whole = { path, offset: 0, size: file.size, data: file };
+    if (file.size > most) {
+      yield cut(path, file, most);
+      continue;
+    }
+    if (size + file.size > most || small.length >= MOST_IN_PARCEL) {
+      yield [small];
+      [small, size] = [[], 0];
+    }
+    small.push(whole);
+    size += file.size;
+  }
+  if (small.length) yield [small];
+  return void 0;
+}
+function cut(path, file, most) {
+  const slices = [];
+  for (let offset = 0; offset < file.size; offset += most) {
+    slices.push([{ path, offset, size: file.size, data: file.slice(offset, offset + most) }]);
+  }
+  return slices;
+}
+async function send(route, parcel, signal) {
+  const rows = parcel.map(({ path, offset, size, data }) => ({
+    path,
+    offset,
+    size,
+    length: data.size
+  }));
+  const listing = new Blob([JSON.stringify(rows)]);
+  const body = new Blob([listing, ...parcel.map(({ data }) => data)]);
+  await ask("POST", `${route}/parcel?listing=${listing.size}`, body, signal);
+}
+async function commit(route, files, tell, signal) {
+  for (; ; ) {
+    tell({ text: "Almost there …", part: 1 });
+    const { status, answer } = await persist(
+      () => ask(
+        "POST",
+        `${route}/commit`,
+        { files },
+        signal
+      ),
+      signal
+    );
+    if (status === 200) return answer;
+    tell({ text: `Unpacking ${answer.unpacked} of ${answer.of}`, part: null });
+  }
+}
+async function persist(work, signal) {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      const final = error instanceof ServerError && error.status < 500;
+      if (signal.aborted || final || attempt === ATTEMPTS) {
+        throw signal.aborted ? error : new Error(reason(error));
+      }
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS * 2 ** attempt));
+    }
+  }
+}
+function whyLeftOut(path, file, begun) {
+  const parts = path.split("/");
+  if (parts.some((part) => part.startsWith(".") || /^(thumbs\.db|desktop\.ini|__macosx)$/i.test(part))) {
+    return "hidden, or the operating system's own";
+  }
+  const ending = /\.[^./]*$/.exec(path)?.[0].toLowerCase() ?? "";
+  if (!begun.endings.includes(ending)) return "not a picture, mask, caption or metadata file";
+  return file.size > begun.file_bytes ? `larger than ${Math.floor(begun.file_bytes / 2 ** 20)} MiB` : "";
+}
+function megabytes(bytes) {
+  return (bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0);
+}
+
+// web/src/upload_panel.ts
+var MOST_LISTED = 40;
+var LEAST_HEIGHT_PX2 = 62;
+var GAP_PX2 = 6;
+var MARGIN_PX = 10;
+var UploadPanel = class {
+  constructor(owner) {
+    this.owner = owner;
+    this.running.append(this.bar, this.cancel);
+    const buttons = element(
+      "div",
+      { class: "kiln-bar" },
+      button("Upload folder…", () => this.choose(true)),
+      button("Upload zip…", () => this.choose(false)),
+      button("Download zip", () => owner.download())
+    );
+    this.list.addEventListener("toggle", () => owner.resized());
+    this.root.append(buttons, this.said, this.running, this.list);
+    this.say("or drop a folder or a zip here");
+    this.root.addEventListener("dragover", (event) => {
+      if (!mayHold(event)) return;
+      event.preventDefault();
+      event.stopPropagation();
+      this.root.toggleAttribute("data-over", true);
+    });
+    this.root.addEventListener("dragleave", () => this.root.removeAttribute("data-over"));
+    this.root.addEventListener("drop", (event) => {
+      if (!mayHold(event)) return;
+      event.preventDefault();
+      event.stopPropagation();
+      void this.take(event);
+    });
+  }
+  owner;
+  root = element("div", { class: "kiln-upload" });
+  said = element("div", { class: "kiln-told", "aria-live": "polite" });
+  bar = element("progress", { max: "1", "aria-label": "Upload" });
+  cancel = button("Cancel", () => this.stop?.abort());
+  running = element("div", { class: "kiln-bar", hidden: "" });
+  list = element("details", { hidden: "" });
+  stop = null;
+  /** As high as what it shows, in the graph's pixels; the graph keeps a margin around it. */
+  height() {
+    const rows = [...this.root.children].filter((own) => own instanceof HTMLElement && !own.hidden).map((own) => own.offsetHeight);
+    const shown3 = rows.reduce((sum, height) => sum + height + GAP_PX2, 2 * GAP_PX2);
+    return Math.max(shown3, LEAST_HEIGHT_PX2) + 2 * MARGIN_PX;
+  }
+  /** Something was dropped here, or on the node around. */
+  async take(event) {
+    this.root.removeAttribute("data-over");
+    try {
+      await this.start(await dropped(event));
+    } catch (error) {
+      this.say(reason(error), true);
+    }
+  }
+  choose(folder) {
+    const input = element("input", { type: "file" });
+    if (folder) input.webkitdirectory = true;
+    else input.accept = ".zip";
+    input.addEventListener("change", () => void this.start(fromFiles([...input.files ?? []])));
+    input.click();
+  }
+  async start(found) {
+    if (this.stop) {
+      this.say("Another upload is under way: wait for it, or cancel it.", true);
+      return;
+    }
+    if (!found) {
+      this.say("There is no file in what was dropped.", true);
+      return;
+    }
+    const stop = new AbortController();
+    this.stop = stop;
+    this.running.hidden = false;
+    this.list.hidden = true;
+    this.owner.resized();
+    try {
+      const uploaded = await upload(found, ({ text, part }) => {
+        this.say(text);
+        if (part === null) this.bar.removeAttribute("value");
+        else this.bar.value = part;
+      }, stop.signal);
+      this.finish(uploaded);
+    } catch (error) {
+      if (stop.signal.aborted) this.say("Cancelled: nothing was kept.");
+      else this.say(reason(error), true);
+    } finally {
+      this.stop = null;
+      this.running.hidden = true;
+      this.owner.resized();
+    }
+  }
+  finish(uploaded) {
+    const { name, wanted, pictures, files, left_out: leftOut } = uploaded;
+    const renamed = name === wanted ? "" : ` as ${name}, because ${wanted} was there already`;
+    const others = files - pictures;
+    const counted = `${many(pictures, "picture")} and ${many(others, "other file")}`;
+    this.say(`${counted} uploaded${renamed}.`);
+    if (leftOut.length) {
+      const rows = leftOut.slice(0, MOST_LISTED).map(([path, why]) => element("li", {}, `${path}: ${why}`));
+      if (leftOut.length > MOST_LISTED) {
+        rows.push(element("li", {}, `and ${leftOut.length - MOST_LISTED} more`));
+      }
+      this.list.replaceChildren(
+        element("summary", {}, `${many(leftOut.length, "file")} left out`),
+        element("ul", {}, ...rows)
+      );
+      this.list.hidden = false;
+      this.owner.resized();
+    }
+    this.owner.arrived(uploaded);
+  }
+  say(text, wrong = false) {
+    this.said.textContent = text;
+    this.said.toggleAttribute("data-wrong", wrong);
+    this.owner.resized();
+  }
+};
+function many(count, what) {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+function button(text, act) {
+  const made = element("button", { type: "button" }, text);
+  made.addEventListener("click", act);
+  return made;
+}
+
+// web/src/picture_card.ts
+var BADGES = {
+  "": "",
+  accepted: "✓ accepted",
+  rejected: "✗ rejected",
+  changed: "caption changed since"
+};
+var PictureCard = class {
+  constructor(picture, owner) {
+    this.picture = picture;
+    this.owner = owner;
+    const { name, marks, facts, note } = picture;
+    this.root.setAttribute("aria-label", name);
+    this.text.setAttribute("aria-label", `Caption of ${name}`);
+    this.image.draggable = false;
+    this.image.addEventListener("click", () => this.enlarge());
+    this.image.addEventListener("error", () => this.image.replaceWith(
+      element("span", { class: "kiln-none" }, "cannot be shown")
+    ), { once: true });
+    const frame = element("div", { class: "kiln-frame" }, this.image, this.badge);
+    const about = element("div", { class: "kiln-facts" }, ...facts.map((fact) => element("span", {}, fact)));
+    const list = element("ul", { class: "kiln-marks" }, ...marks.map(([level, text]) => element("li", { "data-level": level, title: text }, text)));
+    this.root.append(
+      frame,
+      element("div", { class: "kiln-name", title: name }, name),
+      about,
+      ...marks.length ? [list] : [],
+      this.text,
+      ...note ? [element("div", { class: "kiln-note", title: note }, note)] : [],
+      this.trouble,
+      element("div", { class: "kiln-bar" }, this.yes, this.no)
+    );
+    this.text.addEventListener("blur", () => void this.keep());
+    this.text.addEventListener("keydown", (event) => this.typed(event));
+    this.refresh();
+  }
+  picture;
+  owner;
+  root = element("div", { class: "kiln-card", role: "listitem", tabindex: "-1" });
+  text = element("textarea", {
+    rows: "4",
+    spellcheck: "false",
+    placeholder: "no caption"
+  });
+  badge = element("span", { class: "kiln-badge" });
+  trouble = element("div", { class: "kiln-trouble", hidden: "" });
+  yes = button("✓ Accept", () => void this.accept());
+  no = button("✗ Reject", () => void this.reject());
+  image = element("img", { loading: "lazy", decoding: "async", alt: "" });
+  saving = null;
+  /** What was typed and is not stored yet. */
+  draft = null;
+  /** Show the picture's state as it is now. */
+  refresh() {
+    const { decision, caption } = this.picture;
+    if (document.activeElement !== this.text) this.text.value = this.draft ?? caption ?? "";
+    const locked = this.owner.locked(this.picture);
+    const gone = decision === "rejected";
+    this.root.dataset.decision = decision;
+    this.badge.textContent = BADGES[decision];
+    this.text.readOnly = gone || locked !== "";
+    this.text.title = locked || "Enter edits, Ctrl+Enter saves and goes on, Escape takes back";
+    this.yes.textContent = decision === "accepted" ? "✓ Accepted" : "✓ Accept";
+    this.yes.setAttribute("aria-pressed", String(decision === "accepted"));
+    this.no.textContent = gone ? "Restore" : "✗ Reject";
+    for (const own of [this.yes, this.no]) {
+      own.disabled = locked !== "";
+      own.title = locked;
+    }
+    const address = this.picture.small();
+    if (this.image.getAttribute("src") !== address) this.image.src = address;
+  }
+  edit() {
+    if (!this.text.readOnly) this.text.focus({ preventScroll: true });
+  }
+  async accept() {
+    await this.settle();
+    const wanted = this.picture.decision === "accepted" ? "" : "accepted";
+    if (await this.act(() => this.owner.decide(this, wanted)) && wanted) this.owner.next(this);
+  }
+  async reject() {
+    await this.settle();
+    const wanted = this.picture.decision === "rejected" ? "" : "rejected";
+    if (await this.act(() => this.owner.decide(this, wanted)) && wanted) this.owner.next(this);
+  }
+  /** The picture as large as the grid; any key or click closes it. */
+  enlarge() {
+    const over = this.root.closest(".kiln-pictures");
+    if (!over) return;
+    const image = element("img", { alt: this.picture.name });
+    const view = element("div", { class: "kiln-large", tabindex: "0" }, image);
+    const close = (event) => {
+      event.preventDefault();
+      event.stopPropagation();
+      view.remove();
+      this.root.focus({ preventScroll: true });
+    };
+    view.addEventListener("click", close);
+    view.addEventListener("keydown", close);
+    image.src = this.picture.large();
+    over.append(view);
+    view.focus({ preventScroll: true });
+  }
+  typed(event) {
+    event.stopPropagation();
+    const next = event.key === "Enter" && (event.ctrlKey || event.metaKey);
+    if (event.key !== "Escape" && !next) return;
+    event.preventDefault();
+    if (event.key === "Escape") this.settleWith(this.picture.caption);
+    this.root.focus({ preventScroll: true });
+    if (next) this.owner.next(this);
+  }
+  /** Store what was typed, where it is something new. */
+  async keep() {
+    const typed = this.text.value.trim();
+    if (typed === (this.picture.caption ?? "") || this.text.readOnly) return;
+    this.draft = typed;
+    this.saving = this.act(() => this.owner.save(this, typed)).then((done) => {
+      if (done) this.settleWith(this.picture.caption);
+    });
+    await this.saving;
+    this.saving = null;
+  }
+  /** Nothing waits to be stored any more. */
+  settleWith(caption) {
+    this.draft = null;
+    this.trouble.hidden = true;
+    this.text.value = caption ?? "";
+  }
+  /** A button that is clicked takes the keyboard from the text, which then saves itself. */
+  async settle() {
+    await this.keep();
+    await this.saving;
+  }
+  async act(work) {
+    if (this.owner.locked(this.picture)) return false;
+    this.root.toggleAttribute("data-busy", true);
+    this.trouble.hidden = true;
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      this.explain(error);
+      return false;
+    } finally {
+      this.root.removeAttribute("data-busy");
+    }
+  }
+  /** Say what went wrong; of a caption that others changed show both texts. */
+  explain(error) {
+    this.trouble.hidden = false;
+    const now = error instanceof ServerError && error.status === 409 ? error.told.now : void 0;
+    if (typeof now !== "string") {
+      this.trouble.replaceChildren(element("div", {}, reason(error)));
+      return;
+    }
+    const mine = this.draft ?? this.text.value.trim();
+    const take = (text) => {
+      this.picture.caption = now;
+      this.settleWith(text);
+      void this.keep();
+    };
+    this.trouble.replaceChildren(
+      element("div", {}, "The file was changed meanwhile. It says:"),
+      element("div", { class: "kiln-theirs" }, now || "(nothing)"),
+      element(
+        "div",
+        { class: "kiln-bar" },
+        button("Keep the file's text", () => take(now)),
+        button("Save mine", () => take(mine))
+      )
+    );
+  }
+};
+
+// web/src/picture_grid.ts
+var SHOWN_AT_ONCE = 60;
+var KEYS = "Keys: arrows go from picture to picture, Enter edits the caption, Ctrl+Enter saves it and goes on, A accepts, R rejects, U takes back, Space enlarges.";
+var FILTERS = [
+  { label: "All pictures", keeps: () => true },
+  { label: "Not decided yet", keeps: ({ decision }) => decision === "" },
+  { label: "Accepted", keeps: ({ decision }) => decision === "accepted" },
+  { label: "Caption changed since accepted", keeps: ({ decision }) => decision === "changed" },
+  { label: "Rejected", keeps: ({ decision }) => decision === "rejected" },
+  { label: "Without a caption", keeps: ({ caption }) => !caption },
+  { label: "With any mark", keeps: ({ marks }) => marks.length > 0 }
+];
+var PictureGrid = class {
+  constructor(owner) {
+    this.owner = owner;
+    this.search.addEventListener("input", () => this.draw());
+    this.chosen.addEventListener("change", () => this.draw());
+    this.grid.addEventListener("keydown", (event) => this.pressed(event));
+    for (const field of [this.search, this.chosen]) {
+      field.addEventListener("keydown", (event) => event.stopPropagation());
+    }
+    new IntersectionObserver((seen) => {
+      if (seen.some((own) => own.isIntersecting)) this.more();
+    }, { root: this.scroller, rootMargin: "600px" }).observe(this.end);
+    const again = button("Reload", () => void this.reload());
+    const keys = button("Keys", () => this.say(KEYS));
+    const bar = element(
+      "div",
+      { class: "kiln-bar" },
+      this.search,
+      this.chosen,
+      this.undoButton,
+      again,
+      keys
+    );
+    this.root.append(bar, this.said, this.scroller);
+    this.undoButton.disabled = true;
+  }
+  owner;
+  root = element("div", { class: "kiln-pictures", "data-capture-wheel": "true" });
+  said = element("div", { class: "kiln-told", "aria-live": "polite" });
+  search = element("input", {
+    type: "search",
+    placeholder: "Search names and captions",
+    "aria-label": "Search"
+  });
+  chosen = element("select", { "aria-label": "Which pictures are shown" });
+  undoButton = button("Undo", () => void this.takeBack());
+  grid = element("div", { class: "kiln-cards", role: "list" });
+  end = element("div", { class: "kiln-end" });
+  scroller = element("div", { class: "kiln-scroll" }, this.grid, this.end);
+  pictures = [];
+  filters = [];
+  matching = [];
+  cards = [];
+  undos = [];
+  /** Show these pictures; what can be taken back stays so where it is the same dataset. */
+  show(pictures, keepUndos = false) {
+    this.pictures = pictures;
+    if (!keepUndos) this.undos = [];
+    const rules = new Set(pictures.flatMap(({ marks }) => marks.map(([, text]) => ruleOf(text))));
+    this.filters = [...FILTERS, ...[...rules].sort().map((rule) => ({
+      label: `Mark: ${rule}`,
+      keeps: ({ marks }) => marks.some(([, text]) => ruleOf(text) === rule)
+    }))];
+    const at = Math.max(0, this.filters.findIndex(({ label }) => label === this.chosen.value));
+    this.chosen.replaceChildren(
+      ...this.filters.map(({ label }) => element("option", { value: label }, label))
+    );
+    this.chosen.selectedIndex = at;
+    this.draw();
+  }
+  /** A sentence for the person. */
+  say(text, wrong = false) {
+    this.said.textContent = text;
+    this.said.toggleAttribute("data-wrong", wrong);
+  }
+  locked(picture) {
+    return this.owner.locked(picture);
+  }
+  async save(card, text) {
+    await this.attempt(card, () => this.owner.save(card.picture, text));
+  }
+  async decide(card, decision) {
+    await this.attempt(card, () => this.owner.decide(card.picture, decision));
+  }
+  /** Go to the card behind this one. */
+  next(card) {
+    this.focus(this.cards.indexOf(card) + 1);
+  }
+  async attempt(card, work) {
+    try {
+      const undo = await work();
+      if (undo) this.undos.push(undo);
+      this.count();
+    } catch (error) {
+      this.say(reason(error), true);
+      throw error;
+    } finally {
+      card.refresh();
+    }
+  }
+  async takeBack() {
+    const undo = this.undos.pop();
+    if (!undo) return;
+    try {
+      await undo.act();
+      this.cards.forEach((card) => card.refresh());
+      this.count();
+      this.say(`Taken back: ${undo.text}.`);
+    } catch (error) {
+      this.say(reason(error), true);
+    }
+  }
+  async reload() {
+    try {
+      await this.owner.reload();
+    } catch (error) {
+      this.say(reason(error), true);
+    }
+  }
+  draw() {
+    const words = this.search.value.trim().toLowerCase();
+    const filter = this.filters[this.chosen.selectedIndex];
+    this.matching = this.pictures.filter((picture) => (filter?.keeps(picture) ?? true) && (!words || `${picture.name}
+${picture.caption ?? ""}`.toLowerCase().includes(words)));
+    this.cards = [];
+    this.grid.replaceChildren();
+    this.scroller.scrollTop = 0;
+    this.more();
+    this.count();
+  }
+  more() {
+    const from = this.cards.length;
+    const made = this.matching.slice(from, from + SHOWN_AT_ONCE).map((picture) => new PictureCard(picture, this));
+    this.cards.push(...made);
+    this.grid.append(...made.map(({ root }) => root));
+    if (from === 0) made[0]?.root.setAttribute("tabindex", "0");
+  }
+  count() {
+    const of = (decision) => this.pictures.filter((picture) => picture.decision === decision).length;
+    const shown3 = this.matching.length === this.pictures.length ? many(this.pictures.length, "picture") : `${this.matching.length} of ${many(this.pictures.length, "picture")}`;
+    this.say(`${shown3}: ${of("accepted")} accepted, ${of("rejected")} rejected.`);
+    const last = this.undos[this.undos.length - 1];
+    this.undoButton.disabled = !last;
+    this.undoButton.title = last ? `Take back: ${last.text}` : "Nothing to take back";
+  }
+  pressed(event) {
+    const card = this.cards.find(({ root }) => root === event.target);
+    const typing = event.target instanceof HTMLTextAreaElement;
+    if (card || typing) event.stopPropagation();
+    if (!card || event.ctrlKey || event.metaKey || event.altKey) return;
+    const at = this.cards.indexOf(card);
+    const across = this.across();
+    const aims = {
+      ArrowLeft: at - 1,
+      ArrowRight: at + 1,
+      ArrowUp: at - across,
+      ArrowDown: at + across,
+      Home: 0,
+      End: this.cards.length - 1
+    };
+    const acts = {
+      Enter: () => card.edit(),
+      " ": () => card.enlarge(),
+      a: () => void card.accept(),
+      r: () => void card.reject(),
+      u: () => void this.takeBack()
+    };
+    const aim = aims[event.key];
+    const act = acts[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (aim !== void 0) this.focus(aim);
+    else if (act) act();
+    else return;
+    event.preventDefault();
+  }
+  focus(at) {
+    if (at >= this.cards.length) this.more();
+    const card = this.cards[Math.min(Math.max(at, 0), this.cards.length - 1)];
+    if (!card) return;
+    this.grid.querySelector("[tabindex='0']")?.setAttribute("tabindex", "-1");
+    card.root.setAttribute("tabindex", "0");
+    card.root.focus({ preventScroll: true });
+    const view = this.scroller;
+    const bottom = card.root.offsetTop + card.root.offsetHeight;
+    view.scrollTop = Math.min(
+      Math.max(bottom - view.clientHeight, view.scrollTop),
+      card.root.offsetTop
+    );
+  }
+  /** How many cards stand side by side. */
+  across() {
+    const top = this.cards[0]?.root.offsetTop;
+    const below2 = this.cards.findIndex(({ root }) => root.offsetTop !== top);
+    return below2 < 0 ? this.cards.length : below2;
+  }
+};
+function ruleOf(mark) {
+  return mark.split(":", 1)[0] ?? "";
+}
+
+// web/src/curate.ts
+var LEAST_HEIGHT_PX3 = 420;
+var LEAST_WIDTH_PX = 560;
+var Candidates = class {
+  grid = new PictureGrid(this);
+  waiting = { name: "", items: [] };
+  /** The page tells of one run again and again: what was decided since is asked for. */
+  async show(waiting) {
+    const same = waiting.name === this.waiting.name;
+    this.waiting = waiting;
+    const query = new URLSearchParams({ name: waiting.name });
+    const { answer } = await ask("GET", `/kiln/curate?${query}`);
+    this.grid.show(waiting.items.map((row2) => asPicture({ ...row2, ...answer[row2.sha] })), same);
+  }
+  reload() {
+    return this.show(this.waiting);
+  }
+  locked() {
+    return "";
+  }
+  async save(picture, text) {
+    const before = picture.caption ?? "";
+    await this.put(picture, picture.decision, text);
+    return {
+      text: `caption of ${picture.name}`,
+      act: () => this.put(picture, picture.decision, before)
+    };
+  }
+  async decide(picture, decision) {
+    const before = picture.decision;
+    await this.put(picture, decision, picture.caption ?? "");
+    return {
+      text: `${decision || "clearing"} ${picture.name}`,
+      act: () => this.put(picture, before, picture.caption ?? "")
+    };
+  }
+  async put(own, decision, caption) {
+    if (decision !== own.decision || decision === "accepted") {
+      await post("/kiln/curate/decide", {
+        name: this.waiting.name,
+        sha: own.sha,
+        label: own.name,
+        decision,
+        caption
+      });
+    }
+    [own.decision, own.caption] = [decision, caption];
+  }
+};
+function asPicture(row2) {
+  const address = (size) => () => api3.apiURL(`/kiln/curate/picture?${new URLSearchParams({ sha: row2.sha, size: `${size}` })}`);
+  return {
+    sha: row2.sha,
+    name: row2.name,
+    small: address(320),
+    large: address(1024),
+    caption: row2.caption,
+    decision: row2.decision,
+    marks: [],
+    note: "",
+    facts: [row2.size.join(" × ")]
+  };
+}
+var shown = /* @__PURE__ */ new WeakMap();
+function show2(node, output) {
+  const waiting = broughtBy(output, "kiln_curate");
+  if (!waiting || !node.addDOMWidget) return;
+  let candidates = shown.get(node);
+  if (!candidates) {
+    addStyle();
+    candidates = new Candidates();
+    shown.set(node, candidates);
+    addElement(node, "kiln_curate", candidates.grid.root, () => LEAST_HEIGHT_PX3);
+    grow(node, 120, LEAST_WIDTH_PX);
+  }
+  const { grid } = candidates;
+  candidates.show(waiting).catch((error) => grid.say(String(error), true));
+}
+app3.registerExtension({
+  name: "LoRAKiln.CurateImages",
+  nodeCreated(node) {
+    if (node.comfyClass === "KilnCurateImages") whenExecuted(node, (out) => show2(node, out));
+  },
+  onNodeOutputsUpdated(outputs) {
+    for (const [place, output] of Object.entries(outputs)) {
+      const node = broughtBy(output, "kiln_curate") && nodeAt(place);
+      if (node) show2(node, output);
+    }
+  }
+});
+
+// web/src/downloads.ts
+import { app as app4 } from "../../../scripts/app.js";
+var runs = /* @__PURE__ */ new WeakMap();
+var WITH_FOLDER = "Download dataset as zip";
+app4.registerExtension({
+  name: "LoRAKiln.Downloads",
+  nodeCreated(node) {
+    if (node.comfyClass !== "KilnTrainLora") return;
+    whenExecuted(node, (output) => remember(node, output));
+  },
+  onNodeOutputsUpdated(outputs) {
+    for (const [place, output] of Object.entries(outputs)) {
+      const node = broughtBy(output, "kiln_train") && nodeAt(place);
+      if (node) remember(node, output);
+    }
+  },
+  getNodeMenuItems(node) {
+    if (node.comfyClass === "KilnLoadImageFolder") {
+      const folder = String(widgetOf(node, "folder")?.value);
+      return [{ content: WITH_FOLDER, callback: () => ofFolder(folder) }];
+    }
+    if (node.comfyClass === "KilnCurateImages") {
+      const name = String(widgetOf(node, "name")?.value ?? "");
+      return [{ content: WITH_FOLDER, callback: () => ofFolder(`input/kiln/${name}`) }];
+    }
+    const run = runs.get(node);
+    if (node.comfyClass !== "KilnTrainLora" || run === void 0) return [];
+    return [
+      { content: `Download run ${run} as zip`, callback: () => ofRun(run, false) },
+      { content: `Download run ${run} with checkpoints`, callback: () => ofRun(run, true) }
+    ];
+  }
+});
+function remember(node, output) {
+  const trained = broughtBy(output, "kiln_train");
+  if (trained?.run) runs.set(node, trained.run);
+}
+function ofFolder(folder) {
+  download("/kiln/download/dataset", { folder });
+}
+function ofRun(run, checkpoints) {
+  download("/kiln/download/run", { run, checkpoints: checkpoints ? "1" : "0" });
+}
+
+// web/src/load_folder.ts
+import { app as app5 } from "../../../scripts/app.js";
+var LEAST_WIDTH_PX2 = 340;
+app5.registerExtension({
+  name: "LoRAKiln.LoadFolder",
+  nodeCreated(node) {
+    const folder = widgetOf(node, "folder");
+    if (node.comfyClass !== "KilnLoadImageFolder" || !folder || !node.addDOMWidget) return;
+    addStyle();
+    const panel = new UploadPanel({
+      arrived({ folder: name }) {
+        offer(folder, name);
+        folder.value = name;
+        folder.callback?.(name, app5.canvas, node);
+        void app5.refreshComboInNodes?.();
+        node.graph?.setDirtyCanvas(true, true);
+      },
+      download: () => download("/kiln/download/dataset", { folder: String(folder.value) }),
+      resized: () => grow(node)
+    });
+    addElement(node, "kiln_upload", panel.root, () => panel.height());
+    grow(node, 0, LEAST_WIDTH_PX2);
+    node.onDragOver = (event) => mayHold(event);
+    node.onDragDrop = (event) => {
+      if (!mayHold(event)) return false;
+      void panel.take(event);
+      return true;
+    };
+  }
+});
+function offer(folder, name) {
+  const values = folder.options?.values;
+  if (Array.isArray(values) && !values.includes(name)) values.push(name);
+}
+
+// web/src/review.ts
+import { api as api4 } from "../../../scripts/api.js";
+import { app as app6 } from "../../../scripts/app.js";
+var LEAST_HEIGHT_PX4 = 420;
+var LEAST_WIDTH_PX3 = 560;
+var ReviewedDataset = class {
+  grid = new PictureGrid(this);
+  id = "";
+  async show(id) {
+    const same = id === this.id;
+    this.id = id;
+    const { answer } = await ask("GET", `/kiln/review/${id}`);
+    this.grid.show(answer.items.map((row2) => asPicture2(row2, answer)), same);
+  }
+  reload() {
+    return this.show(this.id);
+  }
+  locked(picture) {
+    const { writable } = picture;
+    return writable ? "" : "These pictures came with the pack: download them, and upload them as your own.";
+  }
+  async save(picture, text) {
+    const own = picture;
+    const { folder, row: row2 } = own;
+    const before = { caption: own.caption, seen: row2.seen };
+    try {
+      const { change } = await post("/kiln/review/caption", {
+        review: this.id,
+        folder,
+        file: row2.file,
+        text,
+        seen: row2.seen
+      });
+      await this.put(own, text, text);
+      return {
+        text: `caption of ${row2.file}`,
+        act: async () => {
+          await post("/kiln/review/undo", { folder, change });
+          await this.put(own, before.caption, before.seen);
+        }
+      };
+    } catch (error) {
+      if (error instanceof ServerError && typeof error.told.now === "string") {
+        row2.seen = error.told.now;
+      }
+      throw error;
+    }
+  }
+  async decide(picture, decision) {
+    const own = picture;
+    const before = own.decision;
+    await this.move(own, decision);
+    const what = { accepted: "accepting", rejected: "rejecting", changed: "", "": "clearing" };
+    return {
+      text: `${what[decision]} ${own.row.file}`,
+      act: () => this.move(own, before === "changed" ? "" : before)
+    };
+  }
+  /** From one decision to another; a rejected picture comes back before anything else. */
+  async move(own, decision) {
+    const { folder, row: row2 } = own;
+    if (own.decision === "rejected" && row2.change) {
+      await post("/kiln/review/undo", { folder, change: row2.change });
+      own.decision = "";
+      delete row2.change;
+    }
+    if (decision === "rejected") {
+      const { change } = await post(
+        "/kiln/review/reject",
+        { folder, file: row2.file }
+      );
+      row2.change = change;
+    } else if (decision !== own.decision) {
+      await this.accept(own, decision === "accepted");
+    }
+    own.decision = decision;
+  }
+  /** The caption is another one; who accepted the picture has now accepted that. */
+  async put(own, caption, seen) {
+    [own.caption, own.row.seen] = [caption, seen];
+    if (own.decision === "accepted") await this.accept(own, true);
+  }
+  async accept(own, accepted) {
+    const { folder, row: row2, caption } = own;
+    await post("/kiln/review/accept", { folder, file: row2.file, caption, accepted });
+  }
+};
+function asPicture2(row2, review) {
+  const folder = review.folders[row2.folder];
+  const name = folder?.name ?? "";
+  const [width, height] = row2.size;
+  const address = (size) => () => {
+    const query = { folder: name, file: row2.file, size: String(size), v: row2.stamp };
+    return api4.apiURL(`/kiln/picture?${new URLSearchParams(query)}`);
+  };
+  const tokens = row2.tokens === void 0 ? [] : [`${row2.tokens} tokens${(row2.chunks ?? 1) > 1 ? ` in ${row2.chunks} chunks` : ""}`];
+  const role = row2.role === "train" ? [] : [row2.role];
+  return {
+    row: row2,
+    folder: name,
+    writable: folder?.writable ?? false,
+    name: review.folders.length > 1 ? `${name}/${row2.file}` : row2.file,
+    small: address(320),
+    large: address(1024),
+    caption: row2.caption,
+    decision: row2.decision,
+    marks: row2.marks ?? [],
+    facts: [`${width} × ${height}`, ...tokens, ...role],
+    note: row2.trouble ?? (row2.trained ? `Trained with: ${row2.trained}` : "")
+  };
+}
+var shown2 = /* @__PURE__ */ new WeakMap();
+function show3(node, output) {
+  const told = broughtBy(output, "kiln_review");
+  if (!told || !node.addDOMWidget) return;
+  let review = shown2.get(node);
+  if (!review) {
+    addStyle();
+    review = new ReviewedDataset();
+    shown2.set(node, review);
+    addElement(node, "kiln_review", review.grid.root, () => LEAST_HEIGHT_PX4);
+    grow(node, 120, LEAST_WIDTH_PX3);
+  }
+  const { grid } = review;
+  review.show(told.id).catch((error) => grid.say(String(error), true));
+}
+app6.registerExtension({
+  name: "LoRAKiln.ReviewDataset",
+  nodeCreated(node) {
+    if (node.comfyClass === "KilnReviewDataset") whenExecuted(node, (out) => show3(node, out));
+  },
+  onNodeOutputsUpdated(outputs) {
+    for (const [place, output] of Object.entries(outputs)) {
+      const node = broughtBy(output, "kiln_review") && nodeAt(place);
+      if (node) show3(node, output);
+    }
+  }
+});

@@ -3,6 +3,7 @@
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 import { CellGrid } from "./cell_grid";
+import { nodeAt } from "./nodes";
 import { addStyle } from "./style";
 import { NOT_CHOSEN, type SweepCells, cellsOf } from "./sweep_cells";
 
@@ -54,13 +55,6 @@ function choiceOf(node: ComfyNode): ComfyWidget | undefined {
 /** The field that tells in which sweep the choice was made. */
 function chosenInOf(node: ComfyNode): ComfyWidget | undefined {
   return node.widgets?.find((widget) => widget.name === "chosen_in");
-}
-
-/** `<node>`, or `<subgraph>:<node>`. */
-function nodeAt(place: string): ComfyNode | null | undefined {
-  const [id, subgraph] = place.split(":").reverse();
-  const root = app.rootGraph ?? app.graph;
-  return (subgraph ? root?.subgraphs?.get(subgraph) : root)?.getNodeById(id ?? "");
 }
 
 function show(node: ComfyNode, output: unknown): void {

@@ -6,6 +6,7 @@ interface ComfyWidget {
   callback?: (value: unknown, ...rest: unknown[]) => unknown;
   serialize?: boolean;
   hidden?: boolean;
+  options?: { values?: unknown };
 }
 
 interface ComfyNode {
@@ -16,6 +17,8 @@ interface ComfyNode {
   widgets?: ComfyWidget[];
   graph?: { setDirtyCanvas(front: boolean, back?: boolean): void } | null;
   onExecuted?: (output: unknown) => void;
+  onDragOver?: (event: DragEvent) => boolean;
+  onDragDrop?: (event: DragEvent) => boolean | Promise<boolean>;
   computeSize(): [number, number];
   setSize(size: [number, number]): void;
   addDOMWidget?: (
@@ -31,9 +34,15 @@ interface ComfyGraph {
   subgraphs?: Map<string, ComfyGraph>;
 }
 
+interface ComfyMenuItem {
+  content: string;
+  callback: () => void;
+}
+
 interface ComfyExtension {
   name: string;
   nodeCreated?: (node: ComfyNode) => void;
+  getNodeMenuItems?: (node: ComfyNode) => ComfyMenuItem[];
   onNodeOutputsUpdated?: (outputs: Record<string, unknown>) => void;
 }
 
@@ -42,6 +51,7 @@ declare module "*/scripts/app.js" {
     canvas?: unknown;
     graph?: ComfyGraph;
     rootGraph?: ComfyGraph;
+    refreshComboInNodes?: () => Promise<void>;
     registerExtension(extension: ComfyExtension): void;
   };
 }

@@ -1,6 +1,7 @@
 // Looks of the cell grid, in the colours of ComfyUI's theme.
 
 import { element } from "./dom";
+import { PICTURES_SHEET } from "./style_pictures";
 
 const SHEET = `
 .kiln-cells {
@@ -79,6 +80,6 @@ const SHEET = `
 
 export function addStyle(): void {
   if (!document.getElementById("kiln-style")) {
-    document.head.append(element("style", { id: "kiln-style" }, SHEET));
+    document.head.append(element("style", { id: "kiln-style" }, SHEET, PICTURES_SHEET));
   }
 }

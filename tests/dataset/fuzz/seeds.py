@@ -32,7 +32,7 @@ TEXTS: list[tuple[str, list[bytes]]] = [
     ]),
     ("b/metadata.csv", [b"file_name,caption,role,repeats\nc.png,two,validation,2.5\n"]),
     ("a.json", [
-        b'{"tag_string_general": "1girl long_hair", "tag_string_character": "a_(b)", "rating": "g"}',
+        b'{"tag_string_general": "1girl long_hair", "tag_string_character": "a_(b)"}',
         b'{"tags": {"general": ["solo", "hat"], "artist": ["x"]}, "id": 3}',
         b'{"caption": "a plate", "tags": "one, two"}',
     ]),
