@@ -6,8 +6,11 @@ from collections import Counter
 
 from ..core.errors import shorten
 from .items import ROLES, TRAIN, Dataset
+from .token_layout import TokenCounter, TokenLayout
 from .written import CAPTION, text_of
 
+CHUNK_MARK = "┃"
+"""Stands where a chunk ends and the text encoder starts anew."""
 _MOST_SUBJECTS = 8
 
 
@@ -44,17 +47,47 @@ def _bad_files(dataset: Dataset) -> list[str]:
     ]
 
 
-def preview_captions(dataset: Dataset, count: int = 8, variable: str = "") -> str:
+def preview_captions(
+    dataset: Dataset, count: int = 8, variable: str = "", tokens: TokenCounter | None = None
+) -> str:
     """The first few captions (or values of a variable), one a line, each with its picture's name.
 
     Args:
         dataset: the pictures.
         count: how many are shown.
         variable: empty for the captions.
+        tokens: counts those of captions, and a mark shows where a chunk ends.
     """
     shown = [
-        f"{item.name}: {text_of(item, variable or CAPTION) or '(none)'}"
+        f"{item.name}: {_shown(text_of(item, variable or CAPTION), variable, tokens)}"
         for item in dataset.items[:count]
     ]
     rest = len(dataset) - count
     return "\n".join([*shown, *([f"… and {rest} more"] if rest > 0 else [])])
+
+
+def marked_caption(caption: str, tokens: TokenCounter | None) -> str:
+    """A caption with marks where chunks end, and the count of its tokens: ``… [73/75 tokens]``."""
+    if tokens is None:
+        return caption
+    layout = tokens.layout(caption)
+    ends = [chunk[-1].end for chunk in layout.chunks[:-1] if chunk]
+    marked = caption
+    for end in reversed(ends):
+        marked = f"{marked[:end]}{CHUNK_MARK}{marked[end:]}"
+    return f"{marked} [{count_text(layout)}]"
+
+
+def count_text(layout: TokenLayout) -> str:
+    """``73/75 tokens``; of several chunks ``91 tokens: 75 + 16``; without chunks ``91 tokens``."""
+    if layout.capacity is None:
+        return f"{layout.count} tokens"
+    if len(layout.chunks) < 2:
+        return f"{layout.count}/{layout.capacity} tokens"
+    return f"{layout.count} tokens: {' + '.join(str(len(chunk)) for chunk in layout.chunks)}"
+
+
+def _shown(text: str | None, variable: str, tokens: TokenCounter | None) -> str:
+    if not text:
+        return "(none)"
+    return text if variable else marked_caption(text, tokens)

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+STOCK, WHOLE_TAGS = "stock", "whole tags"
+CHUNKS = (STOCK, WHOLE_TAGS)
+"""Where a long text is cut into chunks: after 75 tokens, as the stock nodes do it; or only between
+tags."""
+
 
 @dataclass(frozen=True)
 class Token:

@@ -214,6 +214,36 @@ def _folders_with_pictures(key: str, root: Path) -> list[str]:
     return found
 
 
+def new_dataset_folder(name: str) -> Path:
+    """Where pictures from a graph become a dataset: ``input/kiln/<name>``.
+
+    Raises:
+        ConfigError: the name is no plain file name.
+    """
+    try:
+        label = check_run_name(name)
+    except ConfigError as error:
+        raise ConfigError(
+            f"The folder's name is {name!r}", expected=error.expected,
+            remedy="Choose a plain name such as my_dataset",
+        ) from error
+    return contained(Path(folder_paths.get_input_directory()), f"kiln/{label}")
+
+
+def dataset_name(folder: Path) -> str:
+    """A dataset's folder as graphs name it, such as ``input/kiln/mine``."""
+    for key, roots in dataset_roots().items():
+        for root in roots:
+            if folder.resolve().is_relative_to(root.resolve()):
+                return f"{key}/{folder.resolve().relative_to(root.resolve()).as_posix()}"
+    return str(folder)
+
+
+def is_the_packs(folder: Path) -> bool:
+    """Whether a folder came with the pack, such as the demo's pictures, and stays as it is."""
+    return folder.resolve().is_relative_to(Path(__file__).resolve().parent.parent)
+
+
 def runs_folder() -> Path:
     """Where runs, sweeps and caches are kept: ``output/kiln``."""
     return Path(folder_paths.get_output_directory()) / "kiln"

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from ..core.protocols import SampleRequest
+from ..dataset.token_layout import STOCK
 from .text import encode_prompt
 from .vae import ComfyVae
 
@@ -25,12 +26,17 @@ class ComfySampler:
         patcher: the MODEL; whatever is attached to its modules takes part.
         clip: encodes the prompts, as a person's own graph would.
         vae: decodes.
+        chunks: where long prompts are cut; as the captions were.
     """
 
     def __init__(
-        self, patcher: comfy.model_patcher.ModelPatcher, clip: comfy.sd.CLIP, vae: ComfyVae
+        self,
+        patcher: comfy.model_patcher.ModelPatcher,
+        clip: comfy.sd.CLIP,
+        vae: ComfyVae,
+        chunks: str = STOCK,
     ) -> None:
-        self._patcher, self._clip, self._vae = patcher, clip, vae
+        self._patcher, self._clip, self._vae, self._chunks = patcher, clip, vae, chunks
         self._encoded: dict[str, Any] = {}
 
     def draw(self, requests: Sequence[SampleRequest]) -> list[Image.Image]:
@@ -62,7 +68,7 @@ class ComfySampler:
 
     def _encode(self, prompt: str) -> Any:
         if prompt not in self._encoded:
-            self._encoded[prompt] = encode_prompt(self._clip, prompt)
+            self._encoded[prompt] = encode_prompt(self._clip, prompt, self._chunks)
         return self._encoded[prompt]
 
 

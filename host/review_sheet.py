@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
+from ..core.lettering import Lines, draw_lines, one_line, wrapped
 from ..core.protocols import Progress
 from ..dataset.decode import decode
 from ..dataset.items import Dataset, DatasetItem
-from ..sweep.lettering import Lines, draw_lines, one_line, wrapped
 from .review_page import Marks
 
 COLUMNS, CELL_PX, GAP_PX, MOST_PICTURES = 5, 256, 14, 200

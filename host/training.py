@@ -147,7 +147,9 @@ def _train(request: TrainRequest, progress: Progress) -> TrainOutcome:
             preview=variant.preview,
             pictures=pictures,
             run=run,
-            sampler=ComfySampler(denoiser.patcher, request.clip, vae),
+            sampler=ComfySampler(
+                denoiser.patcher, request.clip, vae, settings.caption_chunks
+            ),
             progress=progress,
             loras=paths.published_loras_folder(),
             loader_name=paths.lora_name_for_loader,
@@ -187,7 +189,7 @@ def _prepare(
             request.settings.resolution, family.training.bucket_step_px
         ),
         vae=vae,
-        text=ComfyTextEncoder(request.clip),
+        text=ComfyTextEncoder(request.clip, request.settings.caption_chunks),
         store=training_store(),
         progress=progress,
         mirror=request.settings.mirror,

@@ -11,6 +11,11 @@ from ..dataset.captions import ALL, MODES, apply_template, parse_template
 from ..dataset.summary import preview_captions
 from .types import KILN_DATASET
 
+COUNTS_TOKENS = (
+    "The text encoders of the model you train: the preview then counts tokens, such as 73/75, and "
+    "shows by ┃ where a chunk ends."
+)
+
 
 class KilnTemplateCaptions(io.ComfyNode):
     """Writes captions from a sentence with variables."""
@@ -57,6 +62,7 @@ class KilnTemplateCaptions(io.ComfyNode):
                     tooltip="Write all captions, or only the missing and empty ones and keep the "
                     "others as they are.",
                 ),
+                io.Clip.Input("clip", optional=True, tooltip=COUNTS_TOKENS),
             ],
             outputs=[
                 KILN_DATASET.Output(
@@ -80,13 +86,16 @@ class KilnTemplateCaptions(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, dataset: Any, template: str, trigger: str, default_subject: str, apply_to: str
+        cls, dataset: Any, template: str, trigger: str, default_subject: str, apply_to: str,
+        clip: Any = None,
     ) -> io.NodeOutput:
         """Fill in the template."""
+        from ..host.tokens import counter_of
+
         captioned = apply_template(
             dataset, template, trigger=trigger, default_subject=default_subject, mode=apply_to
         )
-        return io.NodeOutput(captioned, preview_captions(captioned))
+        return io.NodeOutput(captioned, preview_captions(captioned, tokens=counter_of(clip)))
 
 
 NODES = (KilnTemplateCaptions,)

@@ -25,6 +25,8 @@ class KilnTrainLora(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Inputs come from ``TrainSettings``; nine of them need no answer."""
+        # Saved graphs know widgets by their place: the one that came later stands last.
+        *settings, caption_chunks = inputs_of(TrainSettings)
         return io.Schema(
             node_id="KilnTrainLora",
             display_name="Train LoRA (Kiln)",
@@ -41,7 +43,7 @@ class KilnTrainLora(io.ComfyNode):
                 io.Clip.Input("clip", tooltip="Encodes the captions; comes with the model."),
                 io.Vae.Input("vae", tooltip="Encodes the pictures; comes with the model."),
                 KILN_DATASET.Input("dataset", tooltip="Pictures with captions."),
-                *inputs_of(TrainSettings),
+                *settings,
                 io.Combo.Input(
                     "training_adapter",
                     options=[NONE, *folder_paths.get_filename_list("loras")],
@@ -68,6 +70,7 @@ class KilnTrainLora(io.ComfyNode):
                     tooltip="From Bucket Settings: several resolutions, enlarging, other shapes. "
                     "Without it, sizes that suit the resolution and the model.",
                 ),
+                caption_chunks,
             ],
             outputs=[
                 io.Model.Output(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..core.errors import ConfigError
 from ..core.settings import setting, validate
+from ..dataset.token_layout import CHUNKS, STOCK
 
 SCHEDULES = ("constant", "cosine", "linear")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -183,6 +184,17 @@ class TrainSettings:
         doc="Show every picture mirrored half of the time. For objects and styles; not for faces, "
         "lettering, or anything that is not the same in a mirror.",
         advanced=True,
+    )
+    caption_chunks: str = setting(
+        STOCK,
+        doc="Where captions of more than 75 tokens are cut for SDXL and SD 1.5. stock: as the "
+        "stock prompt node does it, also in the middle of a tag. whole tags: between tags; then "
+        "write prompts with Encode Prompt set to whole tags, because the stock node gives a "
+        "different result for long ones. No difference for Z-Image.",
+        choices=CHUNKS,
+        advanced=True,
+        # What it comes to is in the identity of the text encoder, and so in the pictures'.
+        identity=False,
     )
 
     def __post_init__(self) -> None:

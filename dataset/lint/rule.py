@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...core.registry import declared_objects
 from .context import LintContext
-from .finding import Finding
+from .finding import WARNING, Finding
 
 TOKENS, VISION = "tokens", "vision"
 
@@ -21,12 +21,18 @@ class Rule:
         doc: what it finds, and why that matters, for the help page. One or two sentences.
         check: yields the findings, in the dataset's order.
         needs: :data:`TOKENS` or :data:`VISION`, without which it is skipped; and said to be.
+        levels: those that its findings may have, worst first.
+        fixes: what its fix does, for the help page; empty where only a person can mend it.
+        decodes: whether it looks at pixels, which takes time. Training does not wait for that.
     """
 
     name: str
     doc: str
     check: Callable[[LintContext], Iterable[Finding]]
     needs: str | None = None
+    levels: tuple[str, ...] = (WARNING,)
+    fixes: str = ""
+    decodes: bool = False
 
 
 def rules() -> Mapping[str, Rule]:
