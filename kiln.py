@@ -1,4 +1,4 @@
-"""LoRA Kiln without a browser: ``python kiln.py convert|inspect …``; ``--help`` tells the rest.
+"""LoRA Kiln without a browser: ``python kiln.py convert|inspect|lint …``; see ``--help``.
 
 Needs Python with torch and safetensors; ComfyUI need not be there.
 """

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from ..core.errors import DatasetError
 from ..core.settings import digest
 from .colour import hex_colour
 from .facts import PictureRecord
+
+if TYPE_CHECKING:
+    from .lint.report import LintReport
 
 MAX_FILE_BYTES = 64 * 2**20
 """A picture file larger than this is refused before it is read."""
@@ -221,6 +224,7 @@ class Dataset:
         origins: the folders it is from, also those without a readable picture.
         faults: files that could not be read and were left out. Training refuses a dataset that
             has any.
+        lint: what the lint last found in it; None where it was not asked.
     """
 
     items: tuple[DatasetItem, ...]
@@ -229,6 +233,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     origins: tuple[Origin, ...] = ()
     faults: tuple[Fault, ...] = ()
+    lint: LintReport | None = None
 
     def __len__(self) -> int:
         return len(self.items)

@@ -23,13 +23,19 @@ class _Strictness:
         self._lock = threading.Lock()
         self._inside = 0
         self._before = False
+        self._disturbed = 0
 
-    def enter(self) -> None:
+    def enter(self) -> int:
+        """Hold it; returns how often others have switched it while it was held."""
         with self._lock:
             if self._inside == 0:
                 self._before = ImageFile.LOAD_TRUNCATED_IMAGES
+            elif ImageFile.LOAD_TRUNCATED_IMAGES:
+                # Those inside must hear of it, though it is strict again from here on.
+                self._before, self._disturbed = True, self._disturbed + 1
             self._inside += 1
             ImageFile.LOAD_TRUNCATED_IMAGES = False
+            return self._disturbed
 
     def leave(self) -> None:
         with self._lock:
@@ -40,8 +46,10 @@ class _Strictness:
             if self._inside == 0:
                 ImageFile.LOAD_TRUNCATED_IMAGES = self._before
 
-    def holds(self) -> bool:
-        return not ImageFile.LOAD_TRUNCATED_IMAGES
+    def held_since(self, disturbed: int) -> bool:
+        """Whether it was strict ever since ``enter`` returned this."""
+        with self._lock:
+            return disturbed == self._disturbed and not ImageFile.LOAD_TRUNCATED_IMAGES
 
 
 class _Room:
@@ -74,9 +82,9 @@ def strict_loading() -> Iterator[Callable[[], bool]]:
     with a grey lower half. It is global, so it is put back when the last picture is through. The
     value says whether it is still strict; if not, another thread has set it in the meantime.
     """
-    _strictness.enter()
+    disturbed = _strictness.enter()
     try:
-        yield _strictness.holds
+        yield lambda: _strictness.held_since(disturbed)
     finally:
         _strictness.leave()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import comfy.sd
@@ -13,6 +13,7 @@ from ..core.protocols import Progress
 from ..core.settings import as_dict, identity_dict
 from ..dataset.bucket_settings import BucketChoices
 from ..dataset.items import Dataset
+from ..dataset.lint.gate import STOP, require_sound
 from ..dataset.manifest import manifest_of
 from ..dataset.prepare import TrainingSet, prepare
 from ..lora_format.family import Family
@@ -56,6 +57,7 @@ class TrainRequest:
     adapter: AdapterSettings = field(default_factory=AdapterSettings)
     buckets: BucketChoices = field(default_factory=BucketChoices)
     training_adapter: str = NONE
+    dataset_errors: str = STOP
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +99,8 @@ def _train(request: TrainRequest, progress: Progress) -> TrainOutcome:
     )
     side, side_hash = _training_adapter(request)
     require_libraries()
+    if request.dataset_errors == STOP:
+        require_sound(request.dataset, progress)
     vae = ComfyVae(request.vae, model)
     pictures = _prepare(request, family, vae, progress)
     base = model_identity(request.model)
@@ -183,8 +187,12 @@ def _train_now(job: TrainJob, denoiser: ComfyDenoiser) -> TrainResult:
 def _prepare(
     request: TrainRequest, family: Family, vae: ComfyVae, progress: Progress
 ) -> TrainingSet:
+    dataset = request.dataset
+    if request.dataset_errors != STOP:
+        # The person knows of the files that could not be read, and trains on the others.
+        dataset = replace(dataset, faults=())
     return prepare(
-        request.dataset,
+        dataset,
         buckets=request.buckets.at(
             request.settings.resolution, family.training.bucket_step_px
         ),

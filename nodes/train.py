@@ -9,6 +9,7 @@ import torch
 from comfy_api.latest import io
 
 from ..dataset.bucket_settings import BucketChoices
+from ..dataset.lint.gate import ON_ERRORS, STOP
 from ..trainer.adapter_settings import AdapterSettings
 from ..trainer.config import TrainSettings
 from ..trainer.objective_settings import ObjectiveSettings
@@ -70,6 +71,16 @@ class KilnTrainLora(io.ComfyNode):
                     tooltip="From Bucket Settings: several resolutions, enlarging, other shapes. "
                     "Without it, sizes that suit the resolution and the model.",
                 ),
+                io.Combo.Input(
+                    "dataset_errors",
+                    options=list(ON_ERRORS),
+                    default=STOP,
+                    optional=True,
+                    advanced=True,
+                    tooltip="What to do when the dataset has errors: captions that miss their "
+                    "picture by a letter, pictures that share a caption, files that cannot be "
+                    "read, and whatever Lint Dataset has called an error. Stop says what they are.",
+                ),
                 caption_chunks,
             ],
             outputs=[
@@ -116,7 +127,7 @@ class KilnTrainLora(io.ComfyNode):
     def execute(
         cls, model: Any, clip: Any, vae: Any, dataset: Any, training_adapter: str = NONE,
         objective: ObjectiveSettings | None = None, adapter: AdapterSettings | None = None,
-        buckets: BucketChoices | None = None, **values: Any,
+        buckets: BucketChoices | None = None, dataset_errors: str = STOP, **values: Any,
     ) -> io.NodeOutput:
         """Train, or return the finished run."""
         from ..host.progress import ComfyProgress
@@ -129,6 +140,7 @@ class KilnTrainLora(io.ComfyNode):
                 model=model, clip=clip, vae=vae, dataset=dataset, settings=settings,
                 objective=objective or ObjectiveSettings(), adapter=adapter or AdapterSettings(),
                 buckets=buckets or BucketChoices(), training_adapter=training_adapter,
+                dataset_errors=dataset_errors,
             ),
             ComfyProgress(cls.hidden.unique_id),
         )

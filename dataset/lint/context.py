@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from PIL import Image
@@ -14,6 +15,8 @@ from ...core.settings import setting, validate
 from ..bucket_settings import BucketSettings
 from ..items import Dataset
 from ..token_layout import TokenCounter
+from .folder import Folder, folders_of
+from .looks import PictureLooks
 
 STYLE, CHARACTER, CONCEPT = "style", "character", "concept"
 TRAINED = (STYLE, CHARACTER, CONCEPT)
@@ -71,6 +74,7 @@ class LintContext:
         progress: told while pictures are read; its interrupt is passed on.
         tokens: the model's tokenizer; rules that need it are skipped without.
         vision: a vision model; rules that need it are skipped without.
+        looks: what was seen in pictures, decoded once for all rules.
     """
 
     dataset: Dataset
@@ -79,3 +83,9 @@ class LintContext:
     progress: Progress
     tokens: TokenCounter | None = None
     vision: PictureVector | None = None
+    looks: PictureLooks = field(default_factory=PictureLooks)
+
+    @cached_property
+    def folders(self) -> tuple[Folder, ...]:
+        """The files of the folders that the dataset is from, sorted by what they are."""
+        return folders_of(self.dataset)

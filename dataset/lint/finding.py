@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,12 +23,23 @@ class Fix:
         changes: in order; done together or not at all.
         text: what it does, for a person to agree to: ``rename imag123.txt to image123.txt``.
         safe: whether it may be applied without looking at each one. A guess is not safe.
+        make: for changes that hold much data: makes them only when they are wanted; ``changes``
+            then has what they touch, with empty data.
     """
 
     origin: Origin
     changes: tuple[Change, ...]
     text: str
     safe: bool = True
+    make: Callable[[], tuple[Change, ...]] | None = None
+
+    def made(self) -> tuple[Change, ...]:
+        """The changes with their data.
+
+        Raises:
+            DatasetError: a file is no longer what it was when it was looked at.
+        """
+        return self.changes if self.make is None else self.make()
 
 
 @dataclass(frozen=True)

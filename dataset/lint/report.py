@@ -54,4 +54,6 @@ def _row(finding: Finding) -> dict[str, Any]:
         "files": list(finding.files),
         **({"data": dict(finding.data)} if finding.data else {}),
     }
-    return row | ({"fix": finding.fix.text} if finding.fix else {})
+    if finding.fix is None:
+        return row
+    return row | {"fix": finding.fix.text, "safe": finding.fix.safe}

@@ -9,8 +9,12 @@ from .report import LintReport
 from .rule import TOKENS, Rule, rules
 
 
-def lint(context: LintContext) -> LintReport:
+def lint(context: LintContext, *, without_pixels: bool = False) -> LintReport:
     """Look for everything that is wrong.
+
+    Args:
+        context: the dataset, and what may be asked.
+        without_pixels: leave out the rules that decode pictures.
 
     Raises:
         ConfigError: a rule that shall be left out does not exist.
@@ -21,6 +25,8 @@ def lint(context: LintContext) -> LintReport:
     for rule in rules().values():
         context.progress.check_cancelled()
         reason = "left out by you" if rule.name in left_out else _lacks(rule, context)
+        if without_pixels and rule.decodes:
+            reason = "looks at pixels"
         if reason:
             skipped[rule.name] = reason
             continue

@@ -29,4 +29,5 @@ RULE = Rule(
     doc="A picture without a caption, which stops the training; or with an empty one, which "
     "teaches the model what it draws for no words at all.",
     check=_check,
+    levels=(ERROR, WARNING),
 )
