@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from ..core.errors import DatasetError
 from ..dataset.review import ACCEPTED, read_decisions
-from .types import KILN_DATASET, KILN_LINT
+from .types import KILN_DATASET
 
 KEEP_ALL, KEEP_ACCEPTED = "all", "accepted only"
 
@@ -29,15 +29,14 @@ class KilnReviewDataset(io.ComfyNode):
             "folder rejected. Everything can be taken back.",
             search_aliases=["caption editor", "contact sheet", "dataset viewer"],
             inputs=[
-                KILN_DATASET.Input("dataset", tooltip="The pictures to look through."),
+                KILN_DATASET.Input(
+                    "dataset",
+                    tooltip="The pictures to look through; after Lint Dataset with its marks.",
+                ),
                 io.Combo.Input(
                     "keep", options=[KEEP_ALL, KEEP_ACCEPTED], default=KEEP_ALL,
                     tooltip="Which pictures go on: all that are not rejected, or only those that "
                     "you accepted with the caption they have now.",
-                ),
-                KILN_LINT.Input(
-                    "report", optional=True,
-                    tooltip="From Lint Dataset: each picture is marked with what was found.",
                 ),
                 io.Clip.Input(
                     "clip", optional=True,
@@ -64,15 +63,16 @@ class KilnReviewDataset(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, dataset: Any, keep: str, report: Any = None, clip: Any = None
+        cls, dataset: Any, keep: str, clip: Any = None
     ) -> io.NodeOutput:
         """Tell the page what there is, and hand on what was kept."""
         from ..host.progress import ComfyProgress
         from ..host.review_page import marks_of, write_review
         from ..host.review_sheet import draw_review
+        from ..host.tokens import counter_of
 
-        marks = marks_of(report)
-        review = write_review(dataset, marks, _counter(clip))
+        marks = marks_of(dataset.lint)
+        review = write_review(dataset, marks, counter_of(clip))
         decisions = _decisions(dataset)
         sheet = draw_review(dataset, marks, decisions, ComfyProgress(cls.hidden.unique_id))
         return io.NodeOutput(
@@ -104,15 +104,6 @@ def _kept(dataset: Any, decisions: list[str]) -> Any:
         )
     note = f"{len(items)} of {len(dataset)} pictures were accepted in the review."
     return dataclasses.replace(dataset, items=items).with_notes(note)
-
-
-def _counter(clip: Any) -> Any:
-    """The tokenizer of a connected model."""
-    if clip is None:
-        return None
-    from ..host.tokens import token_counter
-
-    return token_counter(clip)
 
 
 NODES = (KilnReviewDataset,)

@@ -20,5 +20,3 @@ KILN_AXIS = io.Custom("KILN_AXIS")
 """A tuple of ``sweep.axis.AxisValues``: one axis of a sweep, and those chained to it."""
 KILN_SWEEP = io.Custom("KILN_SWEEP")
 """A ``sweep.result.SweepResult``."""
-KILN_LINT = io.Custom("KILN_LINT")
-"""A ``dataset.lint.report.LintReport``."""

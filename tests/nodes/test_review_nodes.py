@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ def test_marks_of_the_lint_come_with_the_pictures(nodes: dict[str, Any]) -> None
     finding = Finding("missing-caption", "error", "1.png has no caption", items=("1.png",))
     report = LintReport("marked", 3, (finding,), {})
     plain = run(nodes["review"].KilnReviewDataset, dataset=pictures, keep="all")
-    marked = run(nodes["review"].KilnReviewDataset, dataset=pictures, keep="all", report=report)
+    linted = replace(pictures, lint=report)
+    marked = run(nodes["review"].KilnReviewDataset, dataset=linted, keep="all")
     sheet = marked.args[1]
     assert sheet.shape[0] == 1 and sheet.shape[3] == 3 and float(sheet.min()) >= 0
     assert sheet.shape[1] > plain.args[1].shape[1]

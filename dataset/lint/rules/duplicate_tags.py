@@ -40,5 +40,5 @@ RULE = Rule(
     doc="A tag that stands twice in one caption, also with other letters' case, underscores or "
     "escapes. It costs tokens and weighs more than you meant.",
     check=_check,
-    fixes="Keeps the first of each.",
+    fixes="keeps the first of each",
 )

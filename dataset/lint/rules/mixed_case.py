@@ -79,5 +79,5 @@ RULE = Rule(
     "difference; the text encoders of Z-Image and Flux learn two things.",
     check=_check,
     levels=(WARNING, INFO),
-    fixes="Takes the most common spelling.",
+    fixes="takes the most common spelling",
 )

@@ -72,5 +72,5 @@ RULE = Rule(
     doc="Emphasis such as (word:1.2), \\(, embedding:, <lora:…>, {a|b} or ||| in a caption. A "
     "prompt box reads these; in a caption they are letters, and cost tokens.",
     check=_check,
-    fixes="Takes out weights, escapes, LoRA names and kohya's marks; the words stay.",
+    fixes="takes out weights, escapes, LoRA names and kohya's marks; the words stay",
 )

@@ -80,5 +80,5 @@ RULE = Rule(
     doc="A caption without the trigger, or with a trigger that is misspelt, split or has other "
     "capital letters. Needs the trigger to be filled in; regularisation pictures have none.",
     check=_check,
-    fixes="Puts the trigger in front, or writes it for what was misspelt.",
+    fixes="puts the trigger in front, or writes it for what was misspelt",
 )

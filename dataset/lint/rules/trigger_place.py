@@ -57,5 +57,5 @@ RULE = Rule(
     "captions start with it. A trigger inside of a sentence is only named.",
     check=_check,
     levels=(WARNING, INFO),
-    fixes="Moves it to the front where it is a tag of its own.",
+    fixes="moves it to the front where it is a tag of its own",
 )

@@ -47,5 +47,5 @@ RULE = Rule(
     doc="Tags such as looking_at_viewer. Written with spaces they are what people type and what "
     "most models were trained with. Emoticons, the trigger, and words such as score_9 stay.",
     check=_check,
-    fixes="Writes them as spaces.",
+    fixes="writes them as spaces",
 )
