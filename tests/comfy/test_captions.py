@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,3 +104,12 @@ def test_encode_prompt_draws(comfy_server: ComfyServer) -> None:
     assert picture(LONG, "KilnEncodePrompt", **kiln | {"chunks": "stock"}) == picture(
         LONG, "CLIPTextEncode"
     )
+
+
+def test_the_captions_demo_runs(comfy_server: ComfyServer) -> None:
+    api = Path(__file__).resolve().parents[1] / "workflows" / "captions_demo.api.json"
+    outputs = comfy_server.client().run(json.loads(api.read_text("utf-8")))["outputs"]
+    assert "+ kilnprint, a circle on a plain ground, cyanotype" in outputs["5"]["text"][0]
+    assert "12 pictures in 6 sizes" in outputs["8"]["text"][0]
+    assert len(outputs["7"]["images"]) == 2
+    assert outputs["9"]["kiln_review"][0]["pictures"] == 12
