@@ -1,4 +1,4 @@
-"""50,000 pictures scanned and planned: the first time, and from what is known of them.
+"""50,000 pictures scanned, planned and linted: the first time, and from what is known of them.
 
     python -m benchmarks.large_dataset [--counts 12500 25000 50000]
 
@@ -91,10 +91,12 @@ class Bar:
 
 
 def measure_scan(folder: Path, index_file: Path) -> dict[str, float]:
-    """Scan with an index, then choose the bucket of every picture; in this process."""
-    from lora_kiln.dataset.buckets import BucketSettings
+    """Scan with an index, choose the bucket of every picture, and lint; in this process."""
+    from lora_kiln.dataset.bucket_settings import BucketSettings
     from lora_kiln.dataset.index import PictureIndex
     from lora_kiln.dataset.latents import view_of
+    from lora_kiln.dataset.lint.context import LintContext, LintSettings
+    from lora_kiln.dataset.lint.run import lint
     from lora_kiln.dataset.scan import scan_folder
 
     idle, bar = current_mib(), Bar()
@@ -113,15 +115,26 @@ def measure_scan(folder: Path, index_file: Path) -> dict[str, float]:
             counts[size] = counts.get(size, 0) + 1
         found["buckets"] = len(counts)
 
+    def look_through() -> None:
+        context = LintContext(
+            dataset=found["set"], settings=LintSettings(trigger="drawn"),
+            buckets=BucketSettings(resolution_px=256), progress=Bar(),
+        )
+        found["report"] = lint(context)
+
     cpu, wall = cost(scan)
     plan_cpu, plan_wall = cost(plan)
+    scan_peak = peak_mib() - idle
+    lint_cpu, lint_wall = cost(look_through)
     count = len(found["set"])
     assert bar.updates == count
     return {
         "count": count, "scan_wall_s": wall, "scan_cpu_s": cpu, "files_per_s": count / wall,
         "files_per_cpu_s": count / cpu, "plan_wall_s": plan_wall, "plan_cpu_s": plan_cpu,
         "buckets": found["buckets"], "longest_gap_s": bar.longest_gap_s,
-        "peak_added_mib": peak_mib() - idle,
+        "lint_wall_s": lint_wall, "lint_cpu_s": lint_cpu,
+        "findings": len(found["report"].findings),
+        "peak_added_mib": scan_peak, "peak_added_with_lint_mib": peak_mib() - idle,
     }
 
 
