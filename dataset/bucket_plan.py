@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from ..core.errors import shorten
 from ..core.protocols import Progress
+from .balance import balanced_repeats, shown_items
 from .bucket_settings import BucketSettings
-from .items import TRAIN, Dataset, DatasetItem
+from .items import Dataset, DatasetItem
 from .latents import View, view_of
 
 Size = tuple[int, int]
@@ -37,8 +38,12 @@ class BucketPlan:
         return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
 
     def too_few(self) -> dict[Size, int]:
-        """Sizes that have fewer pictures than a batch, and how many."""
-        return {size: n for size, n in self.histogram().items() if n < self.batch_size}
+        """Sizes that cannot fill a batch in one round, repeats counted, and their pictures."""
+        shown: dict[Size, float] = {}
+        for view in self.views:
+            size = (view.placement.bucket_w, view.placement.bucket_h)
+            shown[size] = shown.get(size, 0.0) + view.item.repeats
+        return {size: n for size, n in self.histogram().items() if shown[size] < self.batch_size}
 
     def lost_fraction(self) -> float:
         """Part of the pictures' area that is cut off, on average."""
@@ -57,12 +62,15 @@ def plan_buckets(
     batch_size: int = 1,
     progress: Progress | None = None,
 ) -> BucketPlan:
-    """Look at every picture that will be trained on and choose its sizes.
+    """Look at every picture that will be shown in training and choose its sizes.
+
+    Regularisation pictures are among them as far as :mod:`.balance` uses them: they share batches
+    with the others.
 
     Raises:
         DatasetError: a picture or mask is damaged, or a picture is too small.
     """
-    items = [item for item in dataset.items if item.role == TRAIN]
+    items = shown_items(dataset.items, balanced_repeats(dataset.items))
     views: list[View] = []
     for number, item in enumerate(items):
         if progress is not None:

@@ -65,14 +65,14 @@ def _histogram_page(plan: BucketPlan) -> Image.Image:
         f"{len(plan.views)} pictures in {len(sizes)} sizes, "
         f"{plan.lost_fraction():.1%} cut off on average"
     )
-    shown = list(sizes.items())[:MOST_BARS]
+    shown, too_few = list(sizes.items())[:MOST_BARS], plan.too_few()
     height = (PAGE_PX[1] - 3 * MARGIN_PX - TITLE_PX) // MOST_BARS
     most = max(sizes.values(), default=1)
     for number, (size, count) in enumerate(shown):
         top = MARGIN_PX + TITLE_PX + number * height
-        _bar(draw, size, count, most, (top, height), few=count < plan.batch_size)
+        _bar(draw, size, count, most, (top, height), few=size in too_few)
     notes = []
-    if plan.too_few():
+    if too_few:
         notes.append(f"in this colour: fewer than a batch of {plan.batch_size}")
     if len(sizes) > len(shown):
         notes.append(f"{len(sizes) - len(shown)} more sizes, each with no more pictures")

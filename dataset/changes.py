@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,12 +91,14 @@ def apply_changes(root: Path, changes: Sequence[Change], *, reason: str) -> Chan
             write_journal(made, BEGUN)
         except OSError as error:
             raise refused(made.folder, error) from error
+        done = 0
         try:
             for change in changes:
                 _do(root, change)
+                done += 1
         except OSError as error:
-            undo(root, made.id)
-            raise refused(root / change.path, error) from error
+            _roll_back(made, done)
+            raise refused(root / changes[done].path, error) from error
         return write_journal(made, DONE)
 
 
@@ -190,6 +193,19 @@ def _do(root: Path, change: Change) -> None:
     atomic.sync_folder(target.parent)
 
 
+def _roll_back(made: ChangeSet, done: int) -> None:
+    """Take back the first changes of a set; the next one too, if it was made before its error.
+
+    :func:`undo` would refuse where another program has just taken the name that a file was to get.
+    """
+    row = made.rows[done]
+    there = hash_now(made.root, row.get("to", row["path"])) == row["after"]
+    moved = "to" not in row or not os.path.lexists(contained_file(made.root, row["path"]))
+    for made_row in reversed(made.rows[: done + (there and moved)]):
+        _take_back(made, made_row)
+    write_journal(made, UNDONE)
+
+
 Tree = dict[str, str | None]
 """SHA-256 by file; None where no file is."""
 
@@ -200,12 +216,19 @@ def _how_many_are_done(made: ChangeSet) -> int:
     Raises:
         DatasetError: it shows neither: a file was changed by others since.
     """
-    trees = _trees(made.rows)
-    now = {name: _hash_exact(made.root, name, trees[0]) for name in trees[0]}
+    last, earlier = _history(made.rows)
+    spellings = Counter(name.casefold() for name in last)
+    now = {
+        name: _hash_exact(made.root, name, alone=spellings[name.casefold()] == 1) for name in last
+    }
+    # Of each state only what a change touched is looked at again: there may be 50,000 changes.
+    unlike = {name for name in now if now[name] != last[name]}
+    changed = next((name for name in now if name in unlike), "")
     for count in range(len(made.rows), -1, -1):
-        if trees[count] == now:
+        if not unlike:
             return count
-    changed = next(name for name in now if now[name] != trees[-1][name])
+        for name, sha256 in earlier[count - 1].items() if count else ():
+            (unlike.discard if now[name] == sha256 else unlike.add)(name)
     raise DatasetError(
         f"{changed} was changed since '{made.reason}' ({made.id})",
         expected="files as that change left them",
@@ -214,25 +237,32 @@ def _how_many_are_done(made: ChangeSet) -> int:
     )
 
 
-def _trees(rows: Sequence[Mapping[str, Any]]) -> list[Tree]:
-    """The files concerned before the first change, after it, after the second, and so on."""
-    first: Tree = {}
+def _history(rows: Sequence[Mapping[str, Any]]) -> tuple[Tree, list[Tree]]:
+    """The files concerned after the last change; and for every change, what it touched before."""
+    tree: Tree = {}
     for row in rows:
-        first.setdefault(row["path"], row["before"])
+        tree.setdefault(row["path"], row["before"])
         if "to" in row:
-            first.setdefault(row["to"], None)
-    trees = [first]
+            tree.setdefault(row["to"], None)
+    earlier: list[Tree] = []
     for row in rows:
         moved = {row["path"]: None, row["to"]: row["after"]} if "to" in row else {}
-        trees.append(trees[-1] | (moved or {row["path"]: row["after"]}))
-    return trees
+        touched: Tree = moved or {row["path"]: row["after"]}
+        earlier.append({name: tree[name] for name in touched})
+        tree |= touched
+    return tree, earlier
 
 
-def _hash_exact(root: Path, name: str, concerned: Tree) -> str | None:
-    """As :func:`hash_now`, but ``a.PNG`` is not ``a.png``, even to a disk that takes it so."""
-    twins = [other for other in concerned if other.casefold() == name.casefold()]
+def _hash_exact(root: Path, name: str, *, alone: bool) -> str | None:
+    """As :func:`hash_now`, but ``a.PNG`` is not ``a.png``, even to a disk that takes it so.
+
+    Args:
+        root: the dataset's folder.
+        name: below it.
+        alone: whether no other file is concerned whose name differs in its letters' case only.
+    """
     path = contained_file(root, name)
-    if len(twins) > 1 and path.parent.is_dir() and path.name not in os.listdir(path.parent):
+    if not alone and path.parent.is_dir() and path.name not in os.listdir(path.parent):
         return None
     return hash_now(root, name)
 

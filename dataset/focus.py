@@ -8,8 +8,6 @@ from ..core.errors import DatasetError
 from .buckets import CENTRE, Focus
 from .items import DatasetItem
 
-FOCUS_COLUMN = "focus"
-
 
 def focus_of(item: DatasetItem) -> Focus:
     """From the column ``focus`` of the metadata: two fractions, from the left and from the top.
@@ -20,7 +18,7 @@ def focus_of(item: DatasetItem) -> Focus:
     Raises:
         DatasetError: there is something else in the column.
     """
-    text = item.columns.get(FOCUS_COLUMN, "").strip()
+    text = item.focus
     if not text:
         return CENTRE
     try:

@@ -26,6 +26,8 @@ _REMEMBERED_FILES = 8192
 TRAIN, REGULARISATION, VALIDATION = "train", "regularisation", "validation"
 ROLES = (TRAIN, REGULARISATION, VALIDATION)
 """What a picture is for: trained on; trained on so that the model keeps what it knew; held out."""
+FOCUS_COLUMN = "focus"
+"""Of the metadata: the point that a cut is laid around. See :func:`.focus.focus_of`."""
 
 
 class PictureSource(Protocol):
@@ -215,6 +217,11 @@ class DatasetItem:
     caption_file: str | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def focus(self) -> str:
+        """The point that a cut is laid around, as the person wrote it; empty without one."""
+        return self.columns.get(FOCUS_COLUMN, "").strip()
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -260,12 +267,13 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of everything a training sees: pictures, masks, captions, roles, weights."""
+        """Hash of everything a training sees: pictures, masks, captions, roles, weights, focus."""
         rows = [
             [it.source.sha256, it.caption, it.role, it.weight]
             + ([it.mask.sha256] if it.mask is not None else [])
-            # Absent otherwise, so that datasets from before there were repeats keep their hash.
+            # Absent otherwise, so that datasets from before there were these keep their hash.
             + ([{"repeats": it.repeats}] if it.repeats != 1 else [])
+            + ([{"focus": it.focus}] if it.focus else [])
             for it in self.items
         ]
         return digest({"items": rows, "background": hex_colour(self.background)})

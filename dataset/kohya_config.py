@@ -13,6 +13,7 @@ from typing import Any
 
 from ..core.errors import DatasetError, MissingLibrary, shorten
 from .json_text import check_value, parse_json
+from .metadata import MOST_REPEATS
 from .text import read_text
 
 LIMIT_BYTES = 4 * 2**20
@@ -100,6 +101,8 @@ def read_kohya_config(path: Path, file: str) -> KohyaConfig:
     text = read_text(path, file, limit_bytes=LIMIT_BYTES)
     try:
         config = _parse_toml(text) if path.suffix.lower() == ".toml" else parse_json(text)
+    except MissingLibrary:  # It is a ValueError, too.
+        raise
     except (ValueError, RecursionError) as error:
         raise _malformed(file, str(error) or "it is nested too deeply") from error
     if not isinstance(config, dict):
@@ -141,6 +144,8 @@ def _subsets(config: Mapping[str, Any], file: str, unused: dict[str, None]) -> I
                     )
             if not values.get("image_dir"):
                 raise _malformed(place, "image_dir is missing")
+            if values.get("num_repeats", 1) > MOST_REPEATS:
+                raise _malformed(place, f"num_repeats is more than {MOST_REPEATS:g}")
             unused.update(dict.fromkeys(key for key in values if key not in _TYPES))
             used = {key: value for key, value in values.items() if key in _TYPES}
             yield Subset(place=place, block=block, **used)

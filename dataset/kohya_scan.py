@@ -91,6 +91,20 @@ def config_folders(folder: Path, file: str, allowed: Allowed) -> list[Path]:
     ]
 
 
+def config_tables(folder: Path, file: str, allowed: Allowed) -> list[Path]:
+    """The tables that a config names as ``metadata_file``, wherever they stand.
+
+    Raises:
+        DatasetError: see :func:`scan_config`.
+    """
+    config: KohyaConfig = read_kohya_config(folder / file, file)
+    return [
+        _find(subset, "metadata_file", folder, allowed).path
+        for subset in config.subsets
+        if subset.metadata_file
+    ]
+
+
 def _scan_subset(
     subset: Subset, path: Path, folder: Path, name: str, options: ScanOptions, allowed: Allowed
 ) -> Part:

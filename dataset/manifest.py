@@ -32,6 +32,7 @@ class PictureState:
         weight: in the loss.
         repeats: how often it was shown.
         mask: SHA-256 of its mask; None without one.
+        focus: the point that its cut is laid around, as it was written; empty without one.
     """
 
     sha256: str
@@ -40,6 +41,7 @@ class PictureState:
     weight: float
     repeats: float
     mask: str | None
+    focus: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ def _state(item: DatasetItem) -> PictureState:
         item.weight,
         item.repeats,
         item.mask.sha256 if item.mask is not None else None,
+        item.focus,
     )
 
 

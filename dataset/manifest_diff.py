@@ -33,7 +33,7 @@ class DatasetDiff:
         renamed: pairs of the old and the new name of the same picture.
         repainted: pictures whose file has other content under the same name.
         captions: captions that changed.
-        settings: names of pictures whose mask, role, weight or repeats changed, by which.
+        settings: names of pictures whose mask, role, weight, repeats or focus changed, by which.
         background: the colours before and after, where it changed.
     """
 
@@ -73,6 +73,7 @@ def diff_manifests(before: Manifest, after: Manifest) -> DatasetDiff:
         "role": changed(lambda picture: picture.role),
         "weight": changed(lambda picture: picture.weight),
         "repeats": changed(lambda picture: picture.repeats),
+        "focus": changed(lambda picture: picture.focus),
     }
     return DatasetDiff(
         added=tuple(added),

@@ -17,7 +17,7 @@ from .fault_book import FaultBook, refuse_faults
 from .index import PictureIndex, look_at_all
 from .items import TRAIN, Dataset, DatasetItem, Origin, PictureFile, PictureSource
 from .mask_files import OFF, MaskFiles
-from .readers.reader import DEFAULT_ENDINGS, Reader, Reading, ReadOptions, Said, readers
+from .readers.reader import DEFAULT_ENDINGS, Reader, Reading, ReadOptions, Said, readers_for
 from .walk import (
     PICTURE_EXTENSIONS,
     REJECTED_FOLDER,
@@ -25,6 +25,7 @@ from .walk import (
     ending_of,
     list_folder,
     natural_key,
+    shown_name,
 )
 
 __all__ = ["PICTURE_EXTENSIONS", "REJECTED_FOLDER", "listed_files", "natural_key", "scan_folder"]
@@ -105,7 +106,7 @@ def scan(path: Path, name: str, options: ScanOptions) -> Dataset:
     parse_colour(options.background)
     listing = list_folder(path, recursive=options.recursive)
     mask_files = MaskFiles(path, listing.masks, options.masks)
-    if not listing.pictures:
+    if not listing.pictures and not any(map(_is_picture, listing.garbled)):
         raise _no_pictures(path, listing)
     origin = Origin(path, name, listing.files, options.read.endings)
     return _Scan(origin, listing, options, mask_files).run()
@@ -117,7 +118,8 @@ def listed_files(path: Path, *, recursive: bool = True) -> list[Path]:
     Raises:
         DatasetError: the folder cannot be read.
     """
-    return [path / relative for relative in list_folder(path, recursive=recursive).files]
+    listing = list_folder(path, recursive=recursive)
+    return [path / relative for relative in (*listing.files, *listing.garbled)]
 
 
 def caption_endings(first: str) -> tuple[str, ...]:
@@ -146,12 +148,15 @@ class _Scan:
         self._origin, self._listing, self._options, self._masks = origin, listing, options, masks
         self._faults = FaultBook(origin)
         self._readings: list[tuple[Reader, Reading]] = [
-            (reader, reader.open(listing, options.read, self._faults)) for reader in readers()
+            (reader, reader.open(listing, options.read, self._faults))
+            for reader in readers_for(options.read)
         ]
         self._by_note: dict[str, list[str]] = {}
         self._passed_over: dict[str, list[str]] = {}
 
     def run(self) -> Dataset:
+        for file in filter(_is_picture, self._listing.garbled):
+            self._faults.add(shown_name(file), _garbled(shown_name(file)))
         items = list(self._items())
         faults = self._faults.faults
         if not self._options.lenient:
@@ -241,15 +246,30 @@ class _Scan:
         missing = [item.name for item in items if item.caption is None]
         empty = [item.name for item in items if item.caption == ""]
         odd = [name for name in self._listing.others if ending_of(name) in _OTHER_PICTURES]
+        garbled = [shown_name(f) for f in self._listing.garbled if not _is_picture(f)]
         lists = {
             f"{len(missing)} of {len(items)} pictures have no caption": missing,
             f"{len(empty)} captions are empty": empty,
             f"{len(odd)} files of a kind that is not read were left out": odd,
             "Links to folders were not followed": list(self._listing.linked),
+            f"{len(garbled)} files with a name that is no text were left out": garbled,
             **self._passed_over,
             **{f"{note} ({len(names)})": names for note, names in sorted(self._by_note.items())},
         }
         return [f"{text}: {shorten(names)}." for text, names in lists.items() if names]
+
+
+def _is_picture(file: str) -> bool:
+    return ending_of(file) in PICTURE_EXTENSIONS
+
+
+def _garbled(shown: str) -> DatasetError:
+    return DatasetError(
+        f"The name of {shown} is no text",
+        expected="file names in UTF-8",
+        remedy="Rename it; names out of an archive come out right if it is unpacked with the "
+        "encoding of the system that made it, for example unzip -O cp932 for Japanese Windows",
+    )
 
 
 def _no_pictures(path: Path, listing: Listing) -> DatasetError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from stat import S_ISREG
 
 from ..core.errors import DatasetError
 
@@ -21,7 +22,13 @@ def read_text(path: Path, name: str, *, limit_bytes: int = MAX_CAPTION_BYTES) ->
         DatasetError: it is not UTF-8, too large, or cannot be read.
     """
     try:
-        size = path.stat().st_size
+        found = path.stat()
+        if not S_ISREG(found.st_mode):
+            # A pipe would be waited for, and a device has no end.
+            raise DatasetError(
+                f"{name} is no ordinary file", expected="a text file", remedy="Take it out"
+            )
+        size = found.st_size
         if size > limit_bytes:
             raise DatasetError(
                 f"{name} has {size / 2**20:.1f} MiB",

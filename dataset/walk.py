@@ -21,6 +21,8 @@ PICTURE_EXTENSIONS = frozenset(
 REJECTED_FOLDER = "rejected"
 """Where a person (or the lint node) puts what shall not be trained on; never scanned."""
 _DIGITS = re.compile(r"(\d+)")
+_HALVES = re.compile("[\ud800-\udfff]")
+"""What Python makes of bytes in a file's name that are no text."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,16 @@ class Listing:
 
     Attributes:
         root: the folder.
-        files: every file that is not hidden, in natural order.
+        files: every file that is not hidden and whose name is text, in natural order.
         linked: sub-folders that are links and were not followed.
+        garbled: files whose names are bytes that spell no text, as an archive of another
+            system's leaves them; no report and no manifest could hold them.
     """
 
     root: Path
     files: tuple[str, ...]
     linked: tuple[str, ...] = ()
+    garbled: tuple[str, ...] = ()
 
     @property
     def pictures(self) -> tuple[str, ...]:
@@ -133,8 +138,16 @@ def list_folder(path: Path, *, recursive: bool = True) -> Listing:
             remedy="Check the name, or copy the pictures there",
         )
     linked: list[str] = []
-    files = sorted(_visible_files(path, recursive, linked), key=natural_key)
-    return Listing(path, tuple(files), tuple(sorted(linked, key=natural_key)))
+    files, garbled = list[str](), list[str]()
+    for file in sorted(_visible_files(path, recursive, linked), key=natural_key):
+        (files if shown_name(file) == file else garbled).append(file)
+    links = tuple(shown_name(link) for link in sorted(linked, key=natural_key))
+    return Listing(path, tuple(files), links, tuple(garbled))
+
+
+def shown_name(relative: str) -> str:
+    """A path as it can be shown and written down, whatever bytes the disk has for a name."""
+    return relative if relative.isascii() else _HALVES.sub("\ufffd", relative)
 
 
 def natural_key(text: str) -> tuple[list[str | int], str]:

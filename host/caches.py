@@ -34,7 +34,7 @@ def cache_limit_bytes() -> int:
         size = float(text)
     except ValueError:
         size = math.nan
-    if not 0 < size < math.inf:
+    if not 0 < size * 10**9 < math.inf:
         raise ConfigError(
             f"The environment variable {LIMIT_VARIABLE} is {text!r}",
             expected="a number of gigabytes above 0, such as 20",

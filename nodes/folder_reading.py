@@ -8,13 +8,13 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..core.errors import ConfigError, DatasetError
+from ..core.errors import ConfigError, DatasetError, MissingLibrary
 from ..core.settings import digest
 from ..dataset.booru_tags import AS_WRITTEN, SPACES, TAG_STYLES, UNDERSCORES
 from ..dataset.index import PictureIndex
 from ..dataset.items import REGULARISATION, ROLES, Dataset
 from ..dataset.kohya_config import read_kohya_config
-from ..dataset.kohya_scan import config_folders, scan_config
+from ..dataset.kohya_scan import config_folders, config_tables, scan_config
 from ..dataset.mask_files import OFF
 from ..dataset.metadata import MOST_WEIGHT
 from ..dataset.readers.reader import ReadOptions
@@ -150,7 +150,7 @@ def config_file(folder: Path, name: str) -> str:
         PathError: it leads out of the folder.
         ConfigError: there is no such file.
     """
-    name = name.strip()
+    name = name.strip().replace("\\", "/")
     if name and not (
         name.lower().endswith(CONFIG_SUFFIXES) and contained(folder, name).is_file()
     ):
@@ -172,20 +172,25 @@ def fingerprint(folder: Path, *, recursive: bool, kohya_config: str = "") -> str
     folders = config_folders(folder, config, in_dataset_roots) if config else []
     rows: list[Any] = [_stamps(folder, recursive=recursive)]
     rows += [[str(path), _stamps(path, recursive=False)] for path in folders]
+    # These two may stand where no folder of pictures is looked through.
+    tables = [folder / config, *config_tables(folder, config, in_dataset_roots)] if config else []
+    rows += [_stamp(path, str(path)) for path in tables]
     return digest(rows)
 
 
 def _stamps(folder: Path, *, recursive: bool) -> list[list[Any]]:
-    rows: list[list[Any]] = []
-    for path in listed_files(folder, recursive=recursive):
-        name = path.relative_to(folder).as_posix()
-        try:
-            stat = path.stat()
-        except OSError:  # Gone again, or a link to nothing: reading will tell.
-            rows.append([name, None, None])
-        else:
-            rows.append([name, stat.st_size, stat.st_mtime_ns])
-    return rows
+    return [
+        _stamp(path, path.relative_to(folder).as_posix())
+        for path in listed_files(folder, recursive=recursive)
+    ]
+
+
+def _stamp(path: Path, name: str) -> list[Any]:
+    try:
+        stat = path.stat()
+    except OSError:  # Gone again, or a link to nothing: reading will tell.
+        return [name, None, None]
+    return [name, stat.st_size, stat.st_mtime_ns]
 
 
 def _unused_configs(folder: Path, dataset: Dataset) -> list[str]:
@@ -195,8 +200,8 @@ def _unused_configs(folder: Path, dataset: Dataset) -> list[str]:
     for file in files:
         try:
             read_kohya_config(folder / file, file)
-        except (DatasetError, ConfigError):
-            continue  # Another program's settings.
+        except (DatasetError, ConfigError, MissingLibrary):
+            continue  # Another program's settings; or Python 3.10 without tomli cannot tell.
         found.append(
             f"{file} is a dataset config of kohya's and was not used; write its name into "
             "kohya_config to read what it names."

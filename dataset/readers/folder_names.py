@@ -124,5 +124,6 @@ class _FolderNames:
 
 
 READER = Reader(
-    name="folder names", order=90, title="the folder's name", open=_FolderNames, fallback=True
+    name="folder names", order=90, title="the folder's name", open=_FolderNames, fallback=True,
+    beside_given=True,
 )

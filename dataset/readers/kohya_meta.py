@@ -28,6 +28,8 @@ _NAME = re.compile(r"meta(_[a-z0-9_]+)?\.json")
 _STAGES = ("meta.json", "meta_cap.json", "meta_cap_dd.json", "meta_clean.json", "meta_lat.json")
 _FIELDS = ("caption", "tags", "train_resolution")
 _LONGEST_KEY = 4096
+_MOST_PARTS = 64
+"""Folders deeper than this are not looked for: every end of a key costs its length."""
 
 
 def match_rows(
@@ -82,7 +84,14 @@ def read_meta(path: Path, file: str) -> Any:
     if not file.casefold().endswith(".jsonl"):
         return read_json(path, file, LIMIT_BYTES)
     text = read_text(path, file, limit_bytes=LIMIT_BYTES)
-    return {row.get("image_path", ""): row for _, row in json_records(text, file)}
+    rows: dict[str, Any] = {}
+    for line, row in json_records(text, file):
+        key = row.get("image_path", "")
+        if not key or key in rows:
+            why = f"{key[:200]!r} for the second time" if key else "no image_path"
+            raise _malformed(file, f"line {line} has {why}")
+        rows[key] = row
+    return rows
 
 
 class _KohyaMeta:
@@ -175,7 +184,8 @@ def _picture_index(pictures: Sequence[str], skip: int) -> dict[str, str]:
 
 def _ends(key: str) -> Iterator[str]:
     """A key and what is left of it without its first folders, one after the other."""
-    rest = normal(key.replace("\\", "/")).removeprefix("./")
+    parts = normal(key.replace("\\", "/")).removeprefix("./").split("/")
+    rest = "/".join(parts[-_MOST_PARTS:])
     while rest:
         yield rest
         _, slash, rest = rest.partition("/")
@@ -208,4 +218,6 @@ def _malformed(file: str, why: str) -> DatasetError:
     )
 
 
-READER = Reader(name="kohya meta", order=40, title="kohya's table", open=_KohyaMeta)
+READER = Reader(
+    name="kohya meta", order=40, title="kohya's table", open=_KohyaMeta, beside_given=True
+)

@@ -93,6 +93,8 @@ class Reader:
         title: what is said of a caption from it: "*title* was used instead of …".
         open: looks at a folder; what it cannot read goes into the book.
         fallback: its captions are for pictures without one, and not worth a word elsewhere.
+        beside_given: asked also where the person named a table (``ReadOptions.meta_file``), which
+            stands for whatever else was written about the pictures.
     """
 
     name: str
@@ -100,6 +102,12 @@ class Reader:
     title: str
     open: Callable[[Listing, ReadOptions, FaultBook], Reading]
     fallback: bool = False
+    beside_given: bool = False
+
+
+def readers_for(options: ReadOptions) -> tuple[Reader, ...]:
+    """The readers to be asked, the first to be asked first."""
+    return tuple(one for one in readers() if options.meta_file is None or one.beside_given)
 
 
 def readers() -> tuple[Reader, ...]:

@@ -14,7 +14,7 @@ from lora_kiln.dataset.bucket_plan import describe_plan, plan_buckets
 from lora_kiln.dataset.bucket_settings import BucketChoices
 from lora_kiln.dataset.bucket_sheet import PAGE_PX, draw_bucket_pages, draw_loss
 from lora_kiln.dataset.focus import focus_of
-from lora_kiln.dataset.items import VALIDATION, Dataset
+from lora_kiln.dataset.items import REGULARISATION, VALIDATION, Dataset
 from lora_kiln.dataset.scan import scan_folder
 
 BLUE = (20, 40, 200)
@@ -81,3 +81,13 @@ def test_a_focus_comes_from_the_metadata(dataset: Dataset) -> None:
     left = [replace(i, columns={"focus": "0 0.5"}) for i in dataset.items]
     plan = plan_buckets(replace(dataset, items=tuple(left)), BucketChoices().at(512))
     assert {view.placement.crop_left for view in plan.views} == {0}
+
+
+def test_a_batch_is_filled_by_repeats_and_regularisation(dataset: Dataset) -> None:
+    a, b, c, long = dataset.items
+    several = replace(c, repeats=3.0)
+    held_in = replace(b, name="reg.png", role=REGULARISATION)
+    made = replace(dataset, items=(a, several, long, held_in))
+    plan = plan_buckets(made, BucketChoices().at(512), batch_size=2)
+    assert plan.histogram() == {(512, 512): 2, (576, 448): 1, (1024, 256): 1}
+    assert plan.too_few() == {(1024, 256): 1}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from lora_kiln.core.errors import DatasetError
 from lora_kiln.dataset import changes
-from lora_kiln.dataset.changes import MoveFile, WriteFile, apply_changes, list_changes, undo
+from lora_kiln.dataset.change_journal import DONE, ChangeSet, new_id, write_journal
+from lora_kiln.dataset.changes import Change, MoveFile, WriteFile, apply_changes, list_changes, undo
+from lora_kiln.dataset.items import sha256_of
 
 
 def _tree(root: Path) -> dict[str, bytes]:
@@ -169,3 +172,41 @@ def test_a_journal_that_was_tampered_with_leads_nowhere(folder: Path) -> None:
             undo(folder, made.id)
     with pytest.raises(DatasetError):
         undo(folder, "../" + made.id)
+
+
+def test_undo_of_many_changes_costs_no_more_for_each(folder: Path) -> None:
+    """50,000 saved captions are one set of changes: its states must not all be held at once."""
+    names = [f"many/{number}.txt" for number in range(1500)]
+    (folder / "many").mkdir()
+    for name in names:
+        (folder / name).write_bytes(b"x")
+    rows = tuple({"path": name, "before": None, "after": sha256_of(b"x")} for name in names)
+    made = ChangeSet(folder, new_id("captions"), "captions", DONE, rows)
+    write_journal(made, DONE)
+    tracemalloc.start()
+    try:
+        undo(folder, made.id)
+        most_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most_bytes < 10_000 * len(names)
+    assert not list((folder / "many").iterdir())
+
+
+def test_a_name_that_is_taken_meanwhile_leaves_all_as_it_was(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program makes the file between the look at the folder and the change."""
+    before, write_bytes = _tree(folder), changes.atomic.write_bytes
+
+    def quick(path: Path, data: bytes) -> None:
+        write_bytes(path, data)
+        if path.name == "a.txt":
+            (folder / "c.png").write_bytes(b"another's")
+
+    monkeypatch.setattr(changes.atomic, "write_bytes", quick)
+    wanted: list[Change] = [WriteFile("a.txt", b"new"), MoveFile("a.png", "c.png")]
+    with pytest.raises(DatasetError, match=r"a\.png cannot be changed: another file has this name"):
+        apply_changes(folder, wanted, reason="x")
+    assert _tree(folder) == before | {"c.png": b"another's"}
+    assert [one.status for one in list_changes(folder)] == ["undone"]

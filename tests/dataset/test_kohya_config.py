@@ -209,3 +209,32 @@ def test_other_programs_toml_is_none(tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_text("[tool.black]\nline-length = 100\n")
     with pytest.raises(DatasetError, match="names no folder"):
         read_kohya_config(tmp_path / "p.toml", "p.toml")
+
+
+def test_a_table_that_is_named_goes_before_all_files_beside_pictures(kit: Kit) -> None:
+    a = kit.picture("mine/img/a.png")
+    kit.picture("mine/img/b.png")
+    a.with_suffix(".json").write_text('{"tags": ["from", "a_board"]}', encoding="utf-8")
+    rows = "file_name,caption\na.png,of metadata\nb.png,of metadata\n"
+    a.with_name("metadata.csv").write_text(rows, encoding="utf-8")
+    (kit.folder / "meta.json").write_text('{"a": {"caption": "of the table"}}', encoding="utf-8")
+    dataset = kit.scan(subset("img", "metadata_file = 'meta.json'"))
+    assert [(i.name, i.caption) for i in dataset.items] == [("a.png", "of the table")]
+
+
+def test_repeats_beyond_all_numbers_are_refused_by_place(kit: Kit) -> None:
+    kit.picture("mine/img/a.png", "a")
+    with pytest.raises(DatasetError, match=r"subset 1 of dataset 1: num_repeats is more than"):
+        kit.scan(subset("img", f"num_repeats = 1{'0' * 400}"))
+
+
+def test_json_lines_without_a_picture_are_not_dropped(kit: Kit) -> None:
+    kit.picture("mine/img/a.png")
+    table = kit.folder / "meta.jsonl"
+    for text, why in (
+        ('{"image_path": "a.png", "caption": "x"}\n{"caption": "y"}', "no image_path"),
+        ('{"image_path": "a.png", "caption": "x"}\n' * 2, "'a.png' for the second time"),
+    ):
+        table.write_text(text, encoding="utf-8")
+        with pytest.raises(DatasetError, match=f"line 2 has {why}"):
+            kit.scan(subset("img", "metadata_file = 'meta.jsonl'"))

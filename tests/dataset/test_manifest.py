@@ -126,3 +126,22 @@ def test_manifests_of_other_versions_are_told(folder: Path, tmp_path: Path) -> N
     path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 2}))
     with pytest.raises(DatasetError, match="its version is 2"):
         read_manifest(path)
+
+
+def test_a_focus_is_part_of_the_state(folder: Path, tmp_path: Path) -> None:
+    """It moves what is cut off, so a training sees another picture."""
+    before = manifest_of(scan(folder))
+    (folder / "metadata.csv").write_text("file_name,focus\n1.png,0.5 0.2\n")
+    after = manifest_of(scan(folder))
+    assert before.state != after.state
+    assert describe_diff(diff_manifests(before, after)).splitlines() == [
+        "focus of 1 picture changed.",
+        "Focus changed: 1.png.",
+    ]
+    # Those from before a focus was kept are still read.
+    path = write_manifest(tmp_path, before)
+    kept = json.loads(path.read_text())
+    for picture in kept["pictures"].values():
+        del picture["focus"]
+    path.write_text(json.dumps(kept))
+    assert read_manifest(path) == before

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -215,3 +217,27 @@ def test_a_config_alone_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "dataset.toml").write_text("")
     with pytest.raises(DatasetError, match=r"Write dataset\.toml into kohya_config"):
         scan_folder(tmp_path, name="x")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a name is any bytes")
+def test_names_that_are_no_text_are_told(folder: Path) -> None:
+    """As an archive of a Japanese Windows leaves them; no manifest could hold them."""
+    raw = os.fsencode(folder)
+    shutil.copy(folder / "a2.png", os.fsdecode(raw + b"/\x89\xe6.png"))
+    (folder / "stray").write_text("x")
+    os.rename(folder / "stray", raw + b"/\x89\xe6.zip")
+    with pytest.raises(DatasetError, match="The name of \ufffd\ufffd\\.png is no text"):
+        scan_folder(folder, name="x")
+    dataset = scan_folder(folder, name="x", lenient=True)
+    assert [fault.file for fault in dataset.faults] == ["\ufffd\ufffd.png"]
+    assert "\ufffd\ufffd.zip" in note(dataset, "with a name that is no text")
+    str((dataset.notes, dataset.faults[0].error, dataset.origins[0].files)).encode("utf-8")
+    assert len(listed_files(folder)) == 8
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_pipe_as_a_caption_is_told_and_not_waited_for(folder: Path) -> None:
+    (folder / "a2.txt").unlink()
+    os.mkfifo(folder / "a2.txt")
+    with pytest.raises(DatasetError, match=r"a2\.txt is no ordinary file"):
+        scan_folder(folder, name="x")

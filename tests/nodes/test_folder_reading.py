@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+
+from lora_kiln.core.errors import MissingLibrary
 
 CONFIG = """
 [[datasets]]
@@ -95,6 +98,17 @@ def test_kohyas_layout(load: Any, kohya: Path) -> None:
         load(tags="x")
 
 
+def test_a_toml_that_was_not_asked_for_needs_no_library(
+    load: Any, kohya: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.10 has no tomllib, and may have no tomli."""
+    for library in ("tomllib", "tomli"):
+        monkeypatch.setitem(sys.modules, library, None)
+    assert load()[1] == 3
+    with pytest.raises(MissingLibrary, match="tomli"):
+        load(kohya_config="dataset.toml")
+
+
 def test_a_config_reads_what_it_names(load: Any, data: ModuleType, kohya: Path) -> None:
     dataset, count, summary = load(kohya_config="dataset.toml", class_as_caption=True)
     assert [(it.name, it.repeats, it.caption) for it in dataset.items] == [
@@ -102,6 +116,10 @@ def test_a_config_reads_what_it_names(load: Any, data: ModuleType, kohya: Path) 
     ]
     assert count == 1
     assert "resolution in dataset.toml is not used" in summary
+    (kohya / "sub").mkdir()
+    shutil.copy(kohya / "dataset.toml", kohya / "sub" / "x.toml")
+    same, _, _ = load(kohya_config="sub\\x.toml", class_as_caption=True)
+    assert same.fingerprint == dataset.fingerprint
     for bad in ("../x.toml", "gone.toml", "img/c.png", "/etc/passwd.toml", "a\0.toml"):
         with pytest.raises(ValueError, match=r"kohya_config is|leads out of"):
             load(kohya_config=bad)
@@ -157,3 +175,30 @@ def test_folders_of_folders_can_be_chosen(kohya: Path) -> None:
     assert paths.in_dataset_roots(kohya / "img")
     assert paths.in_dataset_roots(paths.DEMO_FOLDER)
     assert not paths.in_dataset_roots(kohya.parent.parent)
+
+
+def test_a_config_and_its_table_are_watched_wherever_they_stand(
+    data: ModuleType, kohya: Path
+) -> None:
+    """Neither lies in a folder that is looked through when subfolders is off."""
+    (kohya / "configs").mkdir()
+    config, table = kohya / "configs" / "x.toml", kohya / ".tables" / "meta.json"
+    table.parent.mkdir()
+    table.write_text('{"a": {"caption": "one"}}')
+    config.write_text(
+        "[[datasets]]\n[[datasets.subsets]]\nimage_dir = 'img/10_ohwx woman'\n"
+        "metadata_file = '.tables/meta.json'\n"
+    )
+
+    def seen() -> str:
+        return data.KilnLoadImageFolder.fingerprint_inputs(
+            folder="input/kiln_kohya", subfolders=False, kohya_config="configs/x.toml"
+        )
+
+    before = seen()
+    assert seen() == before
+    table.write_text('{"a": {"caption": "another"}}')
+    after = seen()
+    assert after != before
+    config.write_text(config.read_text() + "num_repeats = 3\n")
+    assert seen() != after
