@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from pathlib import Path
@@ -22,6 +23,9 @@ from ..dataset.lint.sheet import draw_sheets
 from ..dataset.lint.told import MOST_SHOWN, told
 from ..dataset.scan import scan_folder
 from .command import Command, add_settings, settings_of
+
+_KINDS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+"""Endings of sheets, and Pillow's words for them."""
 
 
 class _Quiet:
@@ -65,6 +69,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.undo is not None:
         return _undo(arguments)
+    if arguments.sheet is not None:
+        _ending(arguments.sheet)  # Before anything is changed.
     settings = settings_of(LintSettings, arguments)
     buckets = BucketSettings(resolution_px=arguments.resolution)
     looks, progress = PictureLooks(), _Quiet()
@@ -131,7 +137,25 @@ def _draw(found: list[Mended], path: Path) -> None:
     sheets = [sheet for mended in found for sheet in draw_sheets(mended.dataset, mended.report)]
     for number, sheet in enumerate(sheets, start=1):
         more = "" if number == 1 else f"_{number}"
-        sheet.save(path.with_name(f"{path.stem}{more}{path.suffix or '.png'}"))
+        data = io.BytesIO()
+        sheet.save(data, format=_KINDS[_ending(path)])
+        atomic.write_bytes(path.with_name(f"{path.stem}{more}{_ending(path)}"), data.getvalue())
+
+
+def _ending(path: Path) -> str:
+    """Of the sheets.
+
+    Raises:
+        ConfigError: it is of no picture that we write.
+    """
+    ending = path.suffix.lower() or ".png"
+    if ending not in _KINDS:
+        raise ConfigError(
+            f"--sheet is {path.name!r}",
+            expected=f"a name that ends in {', '.join(_KINDS)}",
+            remedy="Write another ending",
+        )
+    return ending
 
 
 COMMAND = Command(

@@ -8,6 +8,7 @@ inference.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -125,7 +126,23 @@ def apply_template(
         captions.append("".join(written).strip())
     if unresolved:
         raise _no_value(dataset, unresolved)
-    return dataset.with_captions(captions)
+    return _noted(dataset, dataset.with_captions(captions), parts, template, trigger)
+
+
+def _noted(
+    before: Dataset, after: Dataset, parts: list[Part], template: str, trigger: str
+) -> Dataset:
+    """Remembers the template beside where a caption came from; what it left out made nothing."""
+    done = {"template": template, "trigger": trigger}
+    kept = any(isinstance(part, _Variable) and part.name == "caption" for part in parts)
+    items = []
+    for old, new in zip(before.items, after.items, strict=True):
+        if new.caption != old.caption:
+            how = dict(old.provenance.get("caption", {})) if kept else {}
+            how["edits"] = [*how.get("edits", []), done]
+            new = dataclasses.replace(new, provenance={**old.provenance, "caption": how})
+        items.append(new)
+    return dataclasses.replace(after, items=tuple(items))
 
 
 def _values(item: DatasetItem, trigger: str, default_subject: str) -> Mapping[str, str]:

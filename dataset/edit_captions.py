@@ -58,7 +58,7 @@ def edit_captions(dataset: Dataset, edits: CaptionEdits) -> Dataset:
         key for text in replaced if text for key in {same_tag(t.text) for t in split_tags(text)}
     )
     captions = [
-        edit_caption(text, edits, counts, name=item.name) if text else text
+        edit_caption(text or "", edits, counts, name=item.name) if item.caption else text
         for item, text in zip(dataset.items, replaced, strict=True)
     ]
     for item, caption in zip(dataset.items, captions, strict=True):

@@ -15,6 +15,7 @@ from functools import lru_cache
 KEEP_SEPARATOR = "|||"
 _SEPARATOR = re.compile(r"\|\|\||[,\n]")
 _SPACES = re.compile(r"\s+")
+_SPACES_KEPT = re.compile(r"(\s+)")
 _ESCAPED = re.compile(r"\\([()])")
 _BARE_BRACKET = re.compile(r"(?<!\\)([()])")
 _EXCEPT_UNDERSCORES = re.compile(
@@ -22,6 +23,7 @@ _EXCEPT_UNDERSCORES = re.compile(
     r"(?:score_\d(?:_up)?|source_(?:pony|furry|cartoon|anime)|rating_\w+)", re.IGNORECASE
 )
 _LONGEST_EMOTICON = 7
+_LONGEST_TAG_WORDS = 5
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,15 @@ def same_tag(tag: str) -> str:
 
 def with_spaces(tag: str) -> str:
     """Underscores as spaces, except in emoticons and in words such as ``score_9``."""
-    if "_" not in tag or is_emoticon(tag) or _EXCEPT_UNDERSCORES.fullmatch(tag.strip()):
+    if "_" not in tag:
         return tag
-    return tag.replace("_", " ")
+    # Word by word: a sentence may have an emoticon inside.
+    return "".join(_word_with_spaces(part) for part in _SPACES_KEPT.split(tag))
+
+
+def _word_with_spaces(word: str) -> str:
+    kept = is_emoticon(word) or _EXCEPT_UNDERSCORES.fullmatch(word)
+    return word if kept else word.replace("_", " ")
 
 
 def with_underscores(tag: str) -> str:
@@ -148,6 +156,15 @@ def looks_like_tags(caption: str) -> bool:
     tags = split_tags(caption)
     words = sum(len(tag.text.replace("_", " ").split()) for tag in tags)
     return len(tags) >= 3 and words / len(tags) <= 3
+
+
+def is_tag_list(caption: str) -> bool:
+    """Whether a caption is one line of tags, so that tags may be moved or taken out. Parts of a
+    sentence may not, and lines may be meant as alternatives.
+    """
+    tags = split_tags(caption)
+    short = all(len(words_of(tag.text)) <= _LONGEST_TAG_WORDS for tag in tags)
+    return short and "\n" not in caption.strip()
 
 
 def words_of(text: str) -> Sequence[str]:

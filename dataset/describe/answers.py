@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_PICTURE = r"(?:image|picture|photo|photograph|scene)"
+_PICTURE = r"(?:image|picture|photo|photograph|scene)\b"
 _VERB = (
     r"(?:shows|depicts|features|displays|portrays|captures|presents|contains|showcases|"
     r"illustrates|is of)"

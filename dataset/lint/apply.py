@@ -151,7 +151,7 @@ def undo_fixes(roots: Iterable[Path], fix_id: str = LAST) -> list[ChangeSet]:
         fix_id = _word(ours[0]) if ours else ""
     wanted = [made for made in found if fix_id and fix_id in (_word(made), made.id)]
     if not wanted:
-        ids = list(dict.fromkeys(_word(m) for m in found if _word(m)))
+        ids = list(dict.fromkeys(_word(m) for m in found if _word(m) and m.status != UNDONE))
         raise DatasetError(
             f"There are no fixes {fix_id} to take back" if fix_id else
             "There are no fixes to take back",

@@ -7,7 +7,7 @@ import io
 from ...core.errors import DatasetError
 from ..changes import Change, WriteFile
 from ..decode import decode_bytes
-from ..items import DatasetItem, PictureFile
+from ..items import DatasetItem, PictureAlpha, PictureFile
 from ..own_files import require_own_file
 from .context import LintContext
 from .finding import Fix
@@ -18,7 +18,7 @@ def png_fix(context: LintContext, item: DatasetItem, what: str, *, safe: bool) -
     """Writes the picture as this pack trains on it; pixel for pixel the same from then on.
 
     A PNG keeps its name, its bytes from before stay in the journal. Another file is set aside in
-    ``rejected/`` and a PNG takes its place.
+    ``rejected/`` and a PNG takes its place; not where a table knows it by its name.
 
     Args:
         context: the dataset.
@@ -29,9 +29,11 @@ def png_fix(context: LintContext, item: DatasetItem, what: str, *, safe: bool) -
     folder = folder_of(context, item)
     if folder is None or not isinstance(item.source, PictureFile):
         return None
+    if isinstance(item.mask, PictureAlpha):
+        return None  # It would be lost with the transparency.
     file, target = item.file, stem_of(item.file) + ".png"
     keeps_name = ending_of(file) == ".png"
-    if not keeps_name and not folder.is_free(target):
+    if not keeps_name and (folder.loses_by_rename(file) or not folder.is_free(target)):
         return None
     try:
         require_own_file(folder.origin.root, file)

@@ -113,9 +113,8 @@ def _is_lonely(folder: Folder, caption: str) -> bool:
     pictures = folder.pictures_of_stem(stem_of(caption))
     if pictures and PurePosixPath(caption).suffix in folder.origin.caption_extensions:
         return False
-    # A disk that does not tell cases apart has found a.TXT as a.txt.
-    read = [folder.items[file].caption_file or "" for file in pictures if file in folder.items]
-    return same_to_a_person(caption) not in map(same_to_a_person, read)
+    # A disk that does not tell cases apart has found a.TXT as a.txt; a.png.txt is read as well.
+    return same_to_a_person(caption) not in folder.read_captions
 
 
 def _has_caption_file(folder: Folder, picture: str) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import PurePosixPath
 
 from ..changes import Change, MoveFile
 from ..items import Dataset, DatasetItem, Origin
 from ..mask_files import masked_stem
+from ..metadata import METADATA_FILES
 from ..own_files import contained_file
 from ..scan import PICTURE_EXTENSIONS, REJECTED_FOLDER
 
@@ -61,11 +63,11 @@ class Folder:
         """Pictures of a kind that is not read."""
         self._by_stem: dict[str, list[str]] = {}
         self._masks: dict[str, list[str]] = {}
-        endings = {ending.lower() for ending in origin.caption_extensions}
+        self._endings = {ending.lower() for ending in origin.caption_extensions}
         for file in origin.files:
-            self._sort(file, endings)
+            self._sort(file)
 
-    def _sort(self, file: str, caption_endings: set[str]) -> None:
+    def _sort(self, file: str) -> None:
         ending = ending_of(file)
         if ending in PICTURE_EXTENSIONS:
             masked = masked_stem(file)
@@ -73,7 +75,7 @@ class Folder:
                 self._masks.setdefault(masked, []).append(file)
                 return
             self.pictures.append(file)
-        elif ending in caption_endings:
+        elif ending in self._endings:
             self.captions.append(file)
         elif ending in UNREAD_PICTURES:
             self.unread.append(file)
@@ -106,6 +108,16 @@ class Folder:
         beside = [file for file in self.of_stem(stem) if file not in pictures]
         return beside + self._masks.get(unicodedata.normalize("NFC", stem), [])
 
+    @cached_property
+    def read_captions(self) -> frozenset[str]:
+        """The files from which captions were read, as no disk mistakes them."""
+        files = (item.caption_file for item in self.items.values())
+        return frozenset(same_to_a_person(file) for file in files if file is not None)
+
+    def is_caption(self, file: str) -> bool:
+        """Whether a file has an ending that captions have."""
+        return ending_of(file) in self._endings
+
     def sidecar(self, item: DatasetItem) -> str | None:
         """The caption file that is this picture's alone; None for one in a table."""
         file = item.caption_file
@@ -119,12 +131,27 @@ class Folder:
 
     def free_stem(self, stem: str) -> str:
         """The stem, or the first of ``stem_2``, ``stem_3`` … that no file of the folder has."""
-        taken = {same_to_a_person(other) for other in self._by_stem}
         number, wanted = 1, stem
-        while same_to_a_person(wanted) in taken:
+        while same_to_a_person(wanted) in self._stems:
             number += 1
             wanted = f"{stem}_{number}"
         return wanted
+
+    @cached_property
+    def _stems(self) -> frozenset[str]:
+        """Asked for every clashing name of a folder, and there may be as many as pictures."""
+        return frozenset(map(same_to_a_person, self._by_stem))
+
+    def loses_by_rename(self, picture: str) -> bool:
+        """Whether something names a picture that would not find it under another name: a table,
+        or a caption file that is not called like it. Its caption, role and weight would be lost.
+        """
+        item = self.items.get(picture)
+        file = item.caption_file if item is not None else None
+        if file is not None and stem_of(file) != stem_of(picture):
+            return True
+        places = PurePosixPath(picture).parents
+        return any((p / name).as_posix() in self.files for p in places for name in METADATA_FILES)
 
     def rejected(self, files: Iterable[str]) -> tuple[Change, ...]:
         """Moves files to the folder that no scan looks into, under their own paths."""

@@ -42,11 +42,13 @@ class _Steps:
         self.written: set[str] = set()
         self._before: dict[str, Path] = {}
         back = made.status == UNDONE
+        first_names: dict[str, str] = {}  # The same the other way round.
         for row in reversed(made.rows) if back else made.rows:
             if "to" in row:
                 old, new = (row["to"], row["path"]) if back else (row["path"], row["to"])
-                first = next((name for name, now in self.names.items() if now == old), old)
+                first = first_names.pop(old, old)
                 self.names[first] = new
+                first_names[new] = first
             else:
                 self.written.add(row["path"])
                 if row["before"] and not back:

@@ -11,12 +11,14 @@ from ..items import Dataset
 from .context import LintContext, LintSettings
 from .finding import ERROR, Finding
 from .rule import rules
-from .run import lint
+from .run import LEFT_OUT, lint
 
 STOP, TRAIN_ANYWAY = "stop", "train anyway"
 ON_ERRORS = (STOP, TRAIN_ANYWAY)
-_TOLD_BY_TRAINING = ("missing-caption",)
-"""Training cannot do without, whatever the person says, and tells it in its own words."""
+_TOLD_BY_TRAINING = ("missing-caption", "small-picture")
+"""Training cannot do without, whatever the person says, and tells it in its own words. What is too
+small depends on its resolution, which need not be the one that the lint was told.
+"""
 _MOST_NAMED = 6
 
 
@@ -49,7 +51,7 @@ def require_sound(dataset: Dataset, progress: Progress) -> None:
 def _errors(dataset: Dataset, progress: Progress) -> Iterator[Finding]:
     context = LintContext(
         dataset=dataset,
-        settings=LintSettings(without=", ".join(_TOLD_BY_TRAINING)),
+        settings=LintSettings(without=", ".join([*_TOLD_BY_TRAINING, *_left_out(dataset)])),
         buckets=BucketSettings(),
         progress=progress,
     )
@@ -59,8 +61,16 @@ def _errors(dataset: Dataset, progress: Progress) -> Iterator[Finding]:
     known, there = rules(), {item.name for item in dataset.items}
     for finding in dataset.lint.errors:
         rule = known.get(finding.rule)
-        if rule is not None and rule.decodes and there.intersection(finding.items):
+        if rule is None or not rule.decodes or rule.name in _TOLD_BY_TRAINING:
+            continue
+        if there.intersection(finding.items):
             yield finding
+
+
+def _left_out(dataset: Dataset) -> list[str]:
+    """Rules that the person left out of the lint: training does not know better."""
+    skipped = dataset.lint.skipped if dataset.lint is not None else {}
+    return [name for name, why in skipped.items() if why == LEFT_OUT and name in rules()]
 
 
 def _told(finding: Finding) -> str:

@@ -8,6 +8,9 @@ from .finding import LEVELS, Finding
 from .report import LintReport
 from .rule import TOKENS, Rule, rules
 
+LEFT_OUT = "left out by you"
+"""Why a rule was not run that the person named in ``without``."""
+
 
 def lint(context: LintContext, *, without_pixels: bool = False) -> LintReport:
     """Look for everything that is wrong.
@@ -24,7 +27,7 @@ def lint(context: LintContext, *, without_pixels: bool = False) -> LintReport:
     skipped: dict[str, str] = {}
     for rule in rules().values():
         context.progress.check_cancelled()
-        reason = "left out by you" if rule.name in left_out else _lacks(rule, context)
+        reason = LEFT_OUT if rule.name in left_out else _lacks(rule, context)
         if without_pixels and rule.decodes:
             reason = "looks at pixels"
         if reason:

@@ -74,3 +74,15 @@ def test_a_dataset_in_order(kiln: Run, tmp_path: Path) -> None:
     assert done.status == 0
     assert "0 errors" in done.out
     assert "turned (left out by you)" in done.out
+
+
+def test_a_sheet_of_no_kind_is_refused_before_anything_is_mended(
+    kiln: Run, tmp_path: Path
+) -> None:
+    make_rotten(tmp_path / "rotten")
+    before = tree(tmp_path / "rotten")
+    done = kiln("lint", "rotten", "--fix", "safe", "--sheet", "sheet.xyz")
+    assert done.status != 0
+    assert "sheet.xyz" in done.err
+    assert "Traceback" not in done.err
+    assert tree(tmp_path / "rotten") == before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -86,3 +88,15 @@ def test_escaped_text_comes_out_literally(text: str) -> None:
 @given(st.text(min_size=1).filter(str.strip))
 def test_values_are_never_read_as_templates(text: str) -> None:
     assert captions(Dataset((item("a", text),), "x"), "<{caption}>") == [f"<{text}>"]
+
+
+def test_what_a_template_did_is_remembered() -> None:
+    """A caption that it left out did not make the new one."""
+    tagged = dataclasses.replace(item("a.png", "hat"), provenance={"caption": {"by": "tagger"}})
+    dataset = Dataset((tagged, item("b.png", "t, cat")), "d")
+    done = {"template": "{trigger}, {caption}", "trigger": "t"}
+    kept = apply_template(dataset, done["template"], trigger="t").items
+    assert kept[0].provenance == {"caption": {"by": "tagger", "edits": [done]}}
+    replaced = apply_template(dataset, "t, cat").items
+    assert replaced[0].provenance["caption"] == {"edits": [{"template": "t, cat", "trigger": ""}]}
+    assert replaced[1].provenance == {}

@@ -171,6 +171,13 @@ def test_bad_patterns_say_so() -> None:
         CaptionEdits(trigger="a\nb")
 
 
+def test_nothing_left_but_the_trigger() -> None:
+    edits = CaptionEdits(find="photo", trigger="t")
+    assert [i.caption for i in edit_captions(dataset_of("photo", None), edits).items] == ["t", None]
+    with pytest.raises(DatasetError, match=r"0\.png comes out empty"):
+        edit_captions(dataset_of("photo"), CaptionEdits(find="photo"))
+
+
 def test_datasets() -> None:
     dataset = dataset_of("hat", None, "cat")
     made = edit_captions(dataset, CaptionEdits(trigger="t"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 import unicodedata
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_kiln.core.errors import DatasetError
+from lora_kiln.dataset.change_journal import DONE, ChangeSet
 from lora_kiln.dataset.changes import MoveFile
-from lora_kiln.dataset.items import Fault
-from lora_kiln.dataset.lint import caption_names
+from lora_kiln.dataset.items import Fault, Origin
+from lora_kiln.dataset.lint import caption_names, follow
 from lora_kiln.dataset.lint.caption_names import edit_distance
+from lora_kiln.dataset.lint.folder import Folder
 from lora_kiln.dataset.lint.mend import lint_and_mend
 from lora_kiln.dataset.lint.run import lint
 from lora_kiln.tests.dataset.rotten import clouds, context_of, found, read, tree, write
@@ -258,4 +261,42 @@ def test_kinds_that_nobody_reads(tmp_path: Path) -> None:
     write(tmp_path / "b.heic", "phone")
     write(tmp_path / "b.txt", "its caption")
     assert [one.files for one in found(tmp_path, "unread-kind")] == [("b.heic",)]
+    assert found(tmp_path, "orphan-caption") == []
+
+
+@pytest.mark.parametrize(("name", "other"), [("a.png", "A.png"), ("a.png", "a.webp")])
+def test_what_a_table_names_keeps_its_name(tmp_path: Path, name: str, other: str) -> None:
+    picture(tmp_path, f"p/{name}", seed=1)
+    picture(tmp_path, f"p/{other}", seed=2)
+    write(tmp_path / "metadata.csv", f"file_name,text,role\np/{name},one,train\np/{other},two,\n")
+    before = read(tmp_path)
+    mended = lint_and_mend(context_of, before, "safe, shared-name, twin-names")
+    assert any(one.rule in ("twin-names", "shared-name") for one in mended.report.findings)
+    assert [(i.name, i.caption) for i in read(tmp_path).items] == [
+        (i.name, i.caption) for i in before.items
+    ]
+
+
+def test_many_clashing_names_are_looked_at_in_time(tmp_path: Path) -> None:
+    names = tuple(f"{n}.{kind}" for n in range(8000) for kind in ("jpg", "png"))
+    folder = Folder(Origin(tmp_path, "x", names, (".txt",)), ())
+    begin = time.monotonic()
+    stems = [folder.free_stem(f"{n}") for n in range(8000)]
+    assert time.monotonic() - begin < 2
+    assert stems[:2] == ["0_2", "1_2"]
+
+
+def test_many_renamed_files_are_followed_in_time(tmp_path: Path) -> None:
+    rows = tuple({"path": f"{n}.png.txt", "to": f"{n}.txt"} for n in range(20_000))
+    made = ChangeSet("id", tmp_path, "test", DONE, rows)
+    begin = time.monotonic()
+    steps = follow._Steps(made)
+    assert time.monotonic() - begin < 2
+    assert steps.of("7.png.txt") == "7.txt"
+
+
+def test_a_caption_with_the_pictures_ending_is_no_orphan(tmp_path: Path) -> None:
+    picture(tmp_path, "a.png")
+    write(tmp_path / "a.png.txt", "hat")
+    assert read(tmp_path).items[0].caption == "hat"
     assert found(tmp_path, "orphan-caption") == []

@@ -137,6 +137,16 @@ def test_transparency_that_is_a_mask_is_let_be(tmp_path: Path) -> None:
     assert (one.level, one.fix) == ("info", None)
 
 
+def test_no_fix_lays_a_mask_on_a_ground(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save(tmp_path, "a.webp", see_through(1), lossless=True, exact=True, exif=exif.tobytes())
+    (one,) = findings(read(tmp_path, masks="alpha"), "turned")
+    assert one.fix is None
+    (one,) = findings(read(tmp_path), "turned")
+    assert one.fix is not None
+
+
 def test_a_png_in_the_way_is_not_overwritten(tmp_path: Path) -> None:
     save(tmp_path, "a.webp", see_through(1), lossless=True, exact=True)
     save(tmp_path, "a.png", clouds(5))

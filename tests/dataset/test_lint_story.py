@@ -15,6 +15,7 @@ from lora_kiln.dataset.items import Dataset
 from lora_kiln.dataset.lint.context import LintContext
 from lora_kiln.dataset.lint.gate import require_sound
 from lora_kiln.dataset.lint.mend import lint_and_mend, undone
+from lora_kiln.dataset.lint.run import lint
 from lora_kiln.dataset.lint.told import told
 from lora_kiln.tests.dataset.rotten import (
     Silent,
@@ -147,3 +148,21 @@ def test_a_report_counts_only_while_it_is_true(rotten: Path) -> None:
         items=tuple(item for item in mended.dataset.items if item.name != "ghost.png"),
     )
     require_sound(without, Silent())
+
+
+def test_training_judges_sizes_by_its_own_resolution(tmp_path: Path) -> None:
+    """The lint may have been told another one."""
+    Image.new("RGB", (128, 128)).save(tmp_path / "a.png")
+    write(tmp_path / "a.txt", "lazdraw")
+    report = lint(context_of(read(tmp_path), resolution=1024))
+    assert [one.rule for one in report.errors] == ["small-picture"]
+    require_sound(dataclasses.replace(read(tmp_path), lint=report), Silent())
+
+
+def test_training_leaves_out_what_the_person_left_out(rotten: Path) -> None:
+    rules = ("near-miss-caption", "shared-name", "browser-copy", "hidden-colour")
+    dataset = read(rotten)
+    with pytest.raises(DatasetError):
+        require_sound(dataset, Silent())
+    report = lint(context_of(dataset, without=", ".join(rules)))
+    require_sound(dataclasses.replace(dataset, lint=report), Silent())

@@ -138,3 +138,11 @@ def test_reports_tell_empty_captions(tmp_path: Path) -> None:
     clouds(1).save(tmp_path / "a.png")
     write(tmp_path / "a.txt", "")
     assert [f.rule for f in report_of(tmp_path).findings] == ["missing-caption"]
+
+
+def test_a_text_about_the_folder_stops_nobody(tmp_path: Path) -> None:
+    clouds(1).save(tmp_path / "a.png")
+    write(tmp_path / "a.txt", "lazdraw")
+    write(tmp_path / "log.txt", GERMAN.encode("cp1252"))
+    (one,) = [f for f in _lint(read(tmp_path)) if f.rule == "caption-encoding"]
+    assert (one.level, one.files) == ("warning", ("log.txt",))

@@ -11,7 +11,7 @@ from ...text import MAX_CAPTION_BYTES
 from ..caption_bytes import Diagnosis, diagnose
 from ..context import LintContext
 from ..finding import ERROR, INFO, WARNING, Finding, Fix
-from ..folder import Folder
+from ..folder import Folder, stem_of
 from ..rule import Rule
 
 NAME = "caption-encoding"
@@ -30,7 +30,10 @@ def _check(context: LintContext) -> Iterator[Finding]:
 
 
 def _finding(folder: Folder, file: str, found: Diagnosis) -> Finding:
-    level = ERROR if found.unreadable else WARNING if found.harms else INFO
+    # No picture is trained on a text about the folder: that must not stop anybody.
+    stem = stem_of(file)
+    read = bool(folder.pictures_of_stem(stem)) or stem in folder.items
+    level = ERROR if found.unreadable and read else WARNING if found.harms else INFO
     return Finding(
         NAME, level, f"{file} {found.what}.", files=(file,), fix=_fix(folder, file, found),
         data={"encoding": found.encoding},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...tags import TagList, repeated, same_tag, take_apart, unique
+from ...tags import TagList, is_tag_list, repeated, same_tag, take_apart, unique
 from ..caption_fix import caption_fix, where
 from ..context import LintContext
 from ..finding import WARNING, Finding
@@ -22,7 +22,10 @@ def _check(context: LintContext) -> Iterator[Finding]:
                 f"The caption of {item.name} says {', '.join(again[:3])} more than once."
                 f"{where(item)}",
                 items=(item.name,),
-                fix=caption_fix(item, without_repeats(taken).join(), "remove repeated tags"),
+                fix=caption_fix(
+                    item, without_repeats(taken).join(), "remove repeated tags",
+                    safe=is_tag_list(item.caption or ""),
+                ),
                 data={"tags": again},
             )
 
@@ -40,5 +43,5 @@ RULE = Rule(
     doc="A tag that stands twice in one caption, also with other letters' case, underscores or "
     "escapes. It costs tokens and weighs more than you meant.",
     check=_check,
-    fixes="keeps the first of each",
+    fixes="keeps the first of each; not unseen in sentences and in captions of several lines",
 )

@@ -12,7 +12,12 @@ from ..context import LintContext
 from ..finding import WARNING, Finding, Fix
 from ..rule import Rule
 
-_WEIGHTED = re.compile(r"(?<!\\)\(([^()\\]*?):\s*\d*\.?\d+\s*\)")
+# A word with a decimal, or with 0 to 2: (16:9), (2.35:1) and (John 3:16) mean what they say.
+_WEIGHTED = re.compile(
+    r"(?<!\\)\((?=[^:]{0,200}?[^\W\d])((?:[^()\\]|\\[()\\])*?)"
+    r":(?:\s*\d*\.\d+|(?<!\d:)\s*[0-2])\s*\)"
+)
+_DEEPEST = 8
 _LORA = re.compile(r"<(?:lora|lyco|hypernet):[^<>]*>", re.IGNORECASE)
 _PATTERNS = {
     "emphasis": _WEIGHTED,
@@ -53,13 +58,15 @@ def plain(caption: str) -> str:
     Weights, escapes, LoRA names and kohya's marks go. Choices and embeddings stay: what they
     stood for, only a person knows.
     """
-    text, before = caption, ""
-    while text != before:
+    text = caption
+    for _ in range(_DEEPEST):
         # From the inside out: ((a:1.2), b:1.1).
-        before, text = text, _WEIGHTED.sub(r"\1", text)
+        text = _WEIGHTED.sub(r"\1", text)
     text = _LORA.sub("", text)
     if text != caption or KEEP_SEPARATOR in text or ";;;" in text:
-        text = ", ".join(tag.text for tag in split_tags(text.replace(";;;", ",")))
+        # Line by line: lines may be meant as alternatives.
+        lines = text.replace(";;;", ",").splitlines()
+        text = "\n".join(", ".join(tag.text for tag in split_tags(line)) for line in lines)
     return without_escapes(text)
 
 

@@ -29,7 +29,7 @@ def _finding(folder: Folder, files: list[str]) -> Finding:
     shared = folder.shared(files[0])
     items = tuple(folder.items[file].name for file in files if file in folder.items)
     names = " and ".join(files)
-    captioned = [file for file in shared if file in folder.captions]
+    captioned = [file for file in shared if folder.is_caption(file)]
     if captioned:
         text = (
             f"{names} share the caption {captioned[0]}: if they are different pictures, one of "
@@ -41,12 +41,14 @@ def _finding(folder: Folder, files: list[str]) -> Finding:
     return Finding(NAME, level, text, items, tuple(shared), _fix(folder, files, shared))
 
 
-def _fix(folder: Folder, files: list[str], shared: list[str]) -> Fix:
+def _fix(folder: Folder, files: list[str], shared: list[str]) -> Fix | None:
     """The first keeps its name; the others get their ending into it, and copies of what is shared.
 
     Nothing that is trained changes by that, so that a person still has to look at the captions:
     therefore it is not safe to be done unseen.
     """
+    if any(map(folder.loses_by_rename, files[1:])):
+        return None
     changes: list[Change] = []
     said = []
     for file in files[1:]:

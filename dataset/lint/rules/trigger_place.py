@@ -42,10 +42,12 @@ def _check(context: LintContext) -> Iterator[Finding]:
 
 
 def _moved(item: DatasetItem, trigger: str) -> str | None:
-    """The caption with the trigger in front; None where it is part of a sentence."""
+    """The caption with the trigger in front; None where it is part of a sentence, and for several
+    lines, which may be meant as alternatives.
+    """
     caption = item.caption or ""
     seen = find_exact(caption, trigger)
-    if seen is None or not own_tag(caption, seen):
+    if seen is None or not own_tag(caption, seen) or "\n" in caption.strip():
         return None
     tags = [tag.text for tag in split_tags(caption) if tag.start != seen.start]
     return ", ".join([trigger, *tags])

@@ -40,8 +40,10 @@ def _finding(folder: Folder, files: list[str]) -> Finding:
     return Finding(NAME, ERROR, text, items, fix=_fix(folder, other))
 
 
-def _fix(folder: Folder, file: str) -> Fix:
+def _fix(folder: Folder, file: str) -> Fix | None:
     """A number for the second, and for all that goes with it."""
+    if folder.loses_by_rename(file):
+        return None
     stem = folder.free_stem(stem_of(file))
     old, new = PurePosixPath(stem_of(file)).name, PurePosixPath(stem).name
     moves = []

@@ -25,7 +25,9 @@ def _check(context: LintContext) -> Iterator[Finding]:
                 f"{' and more' if len(tags) > 3 else ''}. They are not what people type, and cost "
                 f"tokens.{where(item)}",
                 items=(item.name,),
-                fix=caption_fix(item, new, "write underscores as spaces"),
+                fix=caption_fix(
+                    item, new, "write underscores as spaces", safe=not any(map(_has_spaces, tags))
+                ),
             )
 
 
@@ -42,10 +44,15 @@ def _changed(item: DatasetItem, trigger: str) -> tuple[str, list[str]] | None:
     return (caption, found[::-1]) if found else None
 
 
+def _has_spaces(tag: str) -> bool:
+    """Whether it is no tag of a tag site: in a sentence, a name may be written so on purpose."""
+    return len(tag.split()) > 1
+
+
 RULE = Rule(
     name="underscores",
     doc="Tags such as looking_at_viewer. Written with spaces they are what people type and what "
     "most models were trained with. Emoticons, the trigger, and words such as score_9 stay.",
     check=_check,
-    fixes="writes them as spaces",
+    fixes="writes them as spaces; not unseen inside of sentences",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from lora_kiln.dataset.items import REGULARISATION, Dataset
 from lora_kiln.dataset.lint.context import LintContext, LintSettings
 from lora_kiln.dataset.lint.finding import Finding
 from lora_kiln.dataset.lint.rule import rules
+from lora_kiln.dataset.lint.rules.prompt_syntax import plain
 from lora_kiln.dataset.scan import scan_folder
 
 
@@ -76,6 +78,9 @@ def mend(dataset: Dataset, finding: Finding) -> list[str | None]:
         ("a, <lora:x:1> hat", "a, hat"),
         ("x ||| y, z", "x, y, z"),
         ("((a:1.1), b:1.3), c", "a, b, c"),
+        (r"(saber \(fate\):1.2), hat", "saber (fate), hat"),
+        ("(year 1990:1.3), (hat:1)", "year 1990, hat"),
+        ("(a:1.2), b\nc, d", "a, b\nc, d"),
         ("see embedding:bad, hat", None),
         ("a {red|blue} hat", None),
         ("((very)) red", None),
@@ -89,6 +94,43 @@ def test_prompt_syntax(plates: Any, caption: str, mended: str | None) -> None:
         assert finding.fix is None
     else:
         assert mend(dataset, finding)[0] == mended
+
+
+def test_ratios_and_verses_are_no_emphasis(plates: Any) -> None:
+    dataset = plates("a still (16:9)", "wide (2.35:1), (John 3:16)", "(ratio 16:1)", "(:3)")
+    assert found(dataset, "prompt-syntax") == []
+
+
+def test_brackets_without_end_are_read_in_time() -> None:
+    begin = time.monotonic()
+    assert plain("(a" * 20_000) == "(a" * 20_000
+    assert plain("(" * 2000 + "a" + ":1.2)" * 2000).startswith("(((")
+    assert time.monotonic() - begin < 5
+
+
+def test_underscores_in_sentences(plates: Any) -> None:
+    dataset = plates("a girl with a ^_^ face, the sign reads foo_bar")
+    (finding,) = found(dataset, "underscores")
+    assert finding.fix is not None
+    assert not finding.fix.safe
+    assert mend(dataset, finding) == ["a girl with a ^_^ face, the sign reads foo bar"]
+
+
+@pytest.mark.parametrize(
+    "caption",
+    ["In the morning a boat leaves the harbour, gulls, and so, gulls", "1girl, hat\n1girl, cap"],
+)
+def test_repeats_are_not_taken_out_of_sentences_and_lines_unseen(
+    plates: Any, caption: str
+) -> None:
+    (finding,) = found(plates(caption), "duplicate-tags")
+    assert finding.fix is not None
+    assert not finding.fix.safe
+
+
+def test_a_trigger_in_a_further_line_stays(plates: Any) -> None:
+    (finding,) = found(plates("hat, cap\nsoar99, hat"), "trigger-mid-caption", trigger="soar99")
+    assert finding.fix is None
 
 
 def test_underscores(plates: Any) -> None:
