@@ -62,7 +62,7 @@ def zip_blocks(entries: Iterable[Entry]) -> Iterator[bytes]:
             with open(entry.path, "rb") as source:
                 left = source.seek(0, 2)
                 source.seek(0)
-                info = zipfile.ZipInfo(entry.name, _EPOCH)
+                info = zipfile.ZipInfo(_writable(entry.name), _EPOCH)
                 info.external_attr = 0o100644 << 16
                 with archive.open(info, "w", force_zip64=left >= _ZIP64_FROM) as target:
                     while left:
@@ -74,3 +74,11 @@ def zip_blocks(entries: Iterable[Entry]) -> Iterator[bytes]:
                         yield pipe.take()
             yield pipe.take()
     yield pipe.take()
+
+
+def _writable(name: str) -> str:
+    """A name that an archive can hold: Linux lets files be named in bytes that are no text.
+
+    Such bytes are read as Western letters, so that picture and caption still go together.
+    """
+    return "".join(chr(ord(c) - 0xDC00) if "\udc80" <= c <= "\udcff" else c for c in name)

@@ -75,7 +75,8 @@ def read_journal(root: Path, change_id: str) -> ChangeSet:
     """
     try:
         # One word: it comes from a list that a person chose from, or from the browser.
-        if PurePosixPath(change_id).name != change_id or change_id in ("", ".", ".."):
+        one_word = PurePosixPath(change_id).name == change_id and not set(change_id) & set("\\:")
+        if not one_word or change_id in ("", ".", ".."):
             raise FileNotFoundError(change_id)
         content = json.loads((root / CHANGES_FOLDER / change_id / JOURNAL).read_text("utf-8"))
         rows = tuple(content["rows"])

@@ -51,7 +51,7 @@ def prompt_of_file(path: Path) -> str | None:
         return parameters.partition(_NEGATIVE)[0].partition("\nSteps: ")[0].strip() or None
     try:
         graph = json.loads(texts.get("prompt", ""))
-        ends = [key for key in graph if not _consumers(graph, key)]
+        ends = _ends(graph)
     except (ValueError, TypeError, AttributeError, RecursionError):
         return None
     found = (prompt_of_graph(graph, str(end)) for end in ends)
@@ -71,16 +71,15 @@ def _text(graph: Mapping[str, Any], start: str) -> str | None:
 
 def _upstream(graph: Mapping[str, Any], start: str) -> list[str]:
     """Nodes that lead to one, the nearest first."""
-    found: list[str] = []
-    waiting = [start]
-    while waiting and len(found) < _DEEPEST:
-        node = waiting.pop(0)
+    found = [start]
+    for node in found:  # Grows while it is walked.
         for value in _inputs(graph, node).values():
             source = _link(value)
-            if source is not None and source not in found and source != start:
+            if source is not None and source not in found:
                 found.append(source)
-                waiting.append(source)
-    return found
+            if len(found) > _DEEPEST:
+                return found[1:]
+    return found[1:]
 
 
 def _inputs(graph: Mapping[str, Any], node: str) -> Mapping[str, Any]:
@@ -95,7 +94,7 @@ def _link(value: Any) -> str | None:
     return str(value[0]) if linked else None
 
 
-def _consumers(graph: Mapping[str, Any], node: str) -> bool:
-    return any(
-        _link(value) == node for other in graph for value in _inputs(graph, other).values()
-    )
+def _ends(graph: Mapping[str, Any]) -> list[str]:
+    """Nodes that no other one is linked to, at most 200: a picture can bring any graph."""
+    consumed = {_link(value) for node in graph for value in _inputs(graph, node).values()}
+    return [node for node in graph if node not in consumed][:_DEEPEST]

@@ -99,6 +99,7 @@ class Intake:
     done: tuple[int, int] = (0, 0)
     cancelled: bool = False
     _files: dict[str, _Arriving] = field(default_factory=dict)
+    _announced_bytes: int = 0
     _twins: Twins = field(default_factory=Twins)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
@@ -125,10 +126,12 @@ class Intake:
         path = self._path(relative)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            os.utime(self.folder)
+            self.touch()
             with open(path, "r+b" if path.exists() else "xb") as file:
                 file.seek(offset)
                 file.truncate()
+                # Should this part break off, what stood behind it is gone, too.
+                entry.received = offset
                 yield file
                 file.flush()
                 if file.tell() == size:
@@ -160,6 +163,10 @@ class Intake:
         if self.cancelled:
             raise _ended()
 
+    def touch(self) -> None:
+        """Show that it goes on, so that it is not swept away."""
+        os.utime(self.folder)
+
     def abandon(self) -> None:
         """Forget everything that came."""
         self._closed = True
@@ -169,6 +176,9 @@ class Intake:
         most = self.limits.total_bytes if self.zipped else self.limits.file_bytes
         if not 0 <= offset <= size <= most:
             raise _odd(relative, f"{size} bytes, of which this part begins at {offset}", most)
+        if "\\" in relative:
+            # One file to Windows and to whoever contains names, two to the list of names here.
+            raise _odd(relative, "a name with a backslash")
         if self.zipped != (relative == ARCHIVE):
             raise _odd(relative, "not what this upload was begun for")
         reason = None if self.zipped else why_left_out(relative)
@@ -182,6 +192,7 @@ class Intake:
                 self._path(relative)
                 self._twins.require_new(relative)
                 entry = self._files.setdefault(relative, _Arriving(size))
+                self._announced_bytes += size
                 self._require_room()
             if entry.busy or entry.size != size or offset > entry.received:
                 raise _odd(relative, f"another part under way, or {entry.received} bytes so far")
@@ -189,7 +200,7 @@ class Intake:
         return entry
 
     def _require_room(self) -> None:
-        total = sum(entry.size for entry in self._files.values())
+        total = self._announced_bytes
         if len(self._files) > self.limits.files or total > self.limits.total_bytes:
             raise DatasetError(
                 f"The upload has {len(self._files)} files and {total / 2**30:.1f} GiB",

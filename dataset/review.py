@@ -16,6 +16,7 @@ from typing import Any
 
 from ..core import atomic
 from ..core.errors import DatasetError
+from .change_journal import read_journal
 from .changes import Change, ChangeSet, MoveFile, WriteFile, apply_changes, undo
 from .items import sha256_of
 from .mask_files import masked_stem
@@ -35,10 +36,10 @@ class Conflict(DatasetError):
     """A caption was changed by others while a person was editing it.
 
     Attributes:
-        now: what the file says.
+        now: what the file says; None where there is none any more.
     """
 
-    def __init__(self, file: str, now: str) -> None:
+    def __init__(self, file: str, now: str | None) -> None:
         self.now = now
         super().__init__(
             f"The caption of {file} was changed elsewhere since it was shown here",
@@ -76,7 +77,9 @@ def read_decisions(root: Path) -> Decisions:
         DatasetError: the file that keeps them is damaged.
     """
     content = read_state(root, DECISIONS)
-    return Decisions(*(_texts(content.get(key, {})) for key in (ACCEPTED, REJECTED)))
+    accepted, gone = (_texts(content.get(key, {})) for key in (ACCEPTED, REJECTED))
+    # Lint, curating or a person may have brought a picture back meanwhile.
+    return Decisions(accepted, {f: c for f, c in gone.items() if not (root / f).is_file()})
 
 
 def caption_now(root: Path, file: str, extensions: Iterable[str]) -> tuple[str, str | None]:
@@ -113,7 +116,7 @@ def save_caption(
     with _lock:
         name, now = caption_now(root, file, extensions)
         if now != seen:
-            raise Conflict(file, now or "")
+            raise Conflict(file, now)
         path = contained_file(root, name)
         before = path.read_bytes() if now is not None else None
         end = "\n" if before is not None and before.endswith(b"\n") else ""
@@ -122,7 +125,7 @@ def save_caption(
         # The look and the writing are two moments: the journal knows what was overwritten.
         if made.rows[0]["before"] != (None if before is None else sha256_of(before)):
             undo(root, made.id)
-            raise Conflict(file, caption_now(root, file, extensions)[1] or "")
+            raise Conflict(file, caption_now(root, file, extensions)[1])
         return made
 
 
@@ -145,8 +148,8 @@ def reject(root: Path, file: str) -> ChangeSet:
     """
     require_picture(root, file)
     with _lock:
+        decisions = read_decisions(root)  # Should it be damaged, nothing has moved yet.
         made = apply_changes(root, _moves(root, file), reason=f"rejected {file}")
-        decisions = read_decisions(root)
         decisions.accepted.pop(file, None)
         decisions.rejected[file] = made.id
         _write(root, decisions)
@@ -160,8 +163,8 @@ def take_back(root: Path, change_id: str) -> ChangeSet:
         DatasetError: there is no such change, or files were changed since.
     """
     with _lock:
-        made = undo(root, change_id)
         decisions = read_decisions(root)
+        made = undo(root, change_id)
         back = [file for file, change in decisions.rejected.items() if change == change_id]
         for file in back:
             del decisions.rejected[file]
@@ -182,6 +185,24 @@ def require_picture(root: Path, file: str) -> Path:
     raise DatasetError(
         f"There is no picture {file}", expected="one of the folder", remedy="Queue the graph again"
     )
+
+
+def rejected_picture(root: Path, file: str, decisions: Decisions | None = None) -> Path | None:
+    """Where a picture is that was turned down; None where it was not, or is not there any more.
+
+    Args:
+        root: the dataset's folder.
+        file: what it was called before.
+        decisions: where they were read already.
+
+    Raises:
+        DatasetError: the files that keep decisions or changes are damaged.
+    """
+    change = (decisions or read_decisions(root)).rejected.get(file)
+    rows = read_journal(root, change).rows if change else ()
+    moved = next((row["to"] for row in rows if row["path"] == file and "to" in row), None)
+    path = contained_file(root, moved) if moved else None
+    return path if path and path.suffix.lower() in PICTURE_EXTENSIONS and path.is_file() else None
 
 
 def _moves(root: Path, file: str) -> list[Change]:

@@ -59,6 +59,7 @@ def unpack(
             for number, (info, name) in enumerate(entries):
                 intake.check_cancelled()
                 intake.done = number, len(entries)
+                intake.touch()
                 target = intake.resolve(intake.staged, name[shift:])
                 written += _write(opened, info, name, target, intake.limits.file_bytes)
                 if written > most or written > budget:

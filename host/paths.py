@@ -92,6 +92,8 @@ def is_plain(relative: str) -> bool:
         or len(relative.encode("utf-8", "replace")) > LONGEST_NAME_BYTES
         or relative.startswith(("/", "\\", "~"))
         or re.match(r"[A-Za-z]:", relative) is not None
+        # To Windows a hidden stream of the file a: written, and in no folder to be seen.
+        or (os.name == "nt" and ":" in relative)
         or ".." in parts
         or any(len(part.encode("utf-8", "replace")) > LONGEST_PART_BYTES for part in parts)
         or any(_RESERVED.fullmatch(part.strip()) for part in parts if part)

@@ -6,6 +6,7 @@ that the graph changed. Captions and decisions are read from the folder whenever
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from ..core.settings import digest
 from ..dataset.decode import inspect
 from ..dataset.items import Dataset, DatasetItem, Origin
 from ..dataset.lint.report import LintReport
-from ..dataset.review import caption_now, read_decisions
+from ..dataset.review import caption_now, read_decisions, rejected_picture
 from ..dataset.token_layout import TokenCounter
 from .paths import DEMO_STYLE, PathError, contained, resolve_folder, runs_folder
 
@@ -100,9 +101,13 @@ class _Folder:
         except DatasetError as error:
             trouble = str(error)
         caption = row.get("told") if now is None else now
-        path = self._root / file
+        path: Path | None = self._root / file
         decision = self._decisions.of(file, caption)
-        stamp = path.stat().st_mtime_ns if path.is_file() else 0
+        if file in self._decisions.rejected:
+            path = None  # Of a damaged journal the other pictures are shown nevertheless.
+            with contextlib.suppress(DatasetError):
+                path = rejected_picture(self._root, file, self._decisions)
+        stamp = path.stat().st_mtime_ns if path and path.is_file() else 0
         shown = {**row, "seen": now, "caption": caption, "decision": decision, "stamp": str(stamp)}
         change = self._decisions.rejected.get(file)
         if row.get("trained") == caption:

@@ -27,13 +27,13 @@ def curate_routes() -> list[tuple[str, str, Handler]]:
 
 
 async def _decided(request: web.Request) -> web.Response:
-    root = curated_folder(request.query.get("name", ""))
+    root = await in_thread(curated_folder, request.query.get("name", ""))
     return web.json_response(await in_thread(decided, root))
 
 
 async def _picture(request: web.Request) -> web.Response:
-    path = candidate_of(request.query.get("sha", ""))
-    if not path.is_file():
+    path = await in_thread(candidate_of, request.query.get("sha", ""))
+    if not await in_thread(path.is_file):
         raise PathError("The picture is not kept any more", expected="one of the latest run",
                         remedy="Queue the graph again")
     return await small_picture(path, request)
@@ -41,7 +41,8 @@ async def _picture(request: web.Request) -> web.Response:
 
 async def _decide(request: web.Request) -> web.Response:
     body = await json_body(request)
-    root, sha = curated_folder(text_of(body, "name")), text_of(body, "sha")
+    root = await in_thread(curated_folder, text_of(body, "name"))
+    sha = text_of(body, "sha")
     decision, caption = text_of(body, "decision"), text_of(body, "caption", optional=True)
     if decision not in DECISIONS or not SHA256.fullmatch(sha):
         raise ConfigError(f"The decision is {decision!r}", expected="accepted, rejected or none",
@@ -50,7 +51,7 @@ async def _decide(request: web.Request) -> web.Response:
         raise ConfigError("The caption is larger than 1 MiB", expected="a caption",
                           remedy="Shorten it")
     made = await in_thread(
-        decide, root, sha, decision, candidate=candidate_of(sha),
+        decide, root, sha, decision, candidate=await in_thread(candidate_of, sha),
         stem=stem_of(text_of(body, "label", optional=True)), caption=caption,
     )
     forget_listed_folders()

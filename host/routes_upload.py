@@ -54,7 +54,7 @@ async def _begin(request: web.Request) -> web.Response:
     name = check_run_name(text_of(body, "name"))
     await in_thread(sweep_broken, uploads_folder())
     _forget_gone()
-    if len(_intakes) - len(_commits) >= MOST_AT_ONCE:
+    if _under_way() >= MOST_AT_ONCE:
         raise DatasetError(f"{MOST_AT_ONCE} uploads are under way", expected="fewer at once",
                            remedy="Wait until one has ended")
     intake = await in_thread(
@@ -143,6 +143,11 @@ def _intake(request: web.Request) -> Intake:
         raise DatasetError("This upload is not known any more", expected="one that goes on",
                            remedy="Upload again: ComfyUI was restarted, or an hour has passed")
     return found
+
+
+def _under_way() -> int:
+    """Uploads that still collect files: whose page was closed are swept away, and do not count."""
+    return sum(i.folder.is_dir() for key, i in _intakes.items() if key not in _commits)
 
 
 def _forget_gone() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from PIL import Image
@@ -19,9 +20,22 @@ QUALITY = 78
 MOST_BYTES = 2**29
 """Kept in all; the oldest go first."""
 _TRIM_EVERY = 256
-_slots = threading.BoundedSemaphore(2)
+MAKERS = ThreadPoolExecutor(2, thread_name_prefix="kiln-thumbnail")
 """Pictures decoded at once: each may take 64 MP, and people train on the same machine."""
+_lock = threading.Lock()
 _made = 0
+
+
+def kept_thumbnail(path: Path, name: str, size_px: int) -> bytes | None:
+    """The small picture, where it was made before and the picture is still the same.
+
+    Raises:
+        DatasetError: there is no such picture.
+    """
+    try:
+        return _kept(path, name, size_px).read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def thumbnail(path: Path, name: str, size_px: int) -> bytes:
@@ -30,21 +44,21 @@ def thumbnail(path: Path, name: str, size_px: int) -> bytes:
     Raises:
         DatasetError: it cannot be read; the message says why.
     """
+    kept = _kept(path, name, size_px)
+    picture = decode(PictureFile(path, name), "white").image
+    picture.thumbnail((size_px, size_px), Image.Resampling.LANCZOS)
+    encoded = io.BytesIO()
+    picture.save(encoded, "WEBP", quality=QUALITY, method=2)
+    atomic.write_bytes(kept, encoded.getvalue())
+    with _lock:
+        _trim_sometimes()
+    return encoded.getvalue()
+
+
+def _kept(path: Path, name: str, size_px: int) -> Path:
     size, mtime_ns = file_stamp(path, name)
     key = digest(["thumbnail", str(path), size, mtime_ns, size_px, DECODE_VERSION])
-    kept = _folder() / key[:2] / f"{key}.webp"
-    try:
-        return kept.read_bytes()
-    except FileNotFoundError:
-        pass
-    with _slots:
-        picture = decode(PictureFile(path, name), "white").image
-        picture.thumbnail((size_px, size_px), Image.Resampling.LANCZOS)
-        encoded = io.BytesIO()
-        picture.save(encoded, "WEBP", quality=QUALITY, method=2)
-    atomic.write_bytes(kept, encoded.getvalue())
-    _trim_sometimes()
-    return encoded.getvalue()
+    return _folder() / key[:2] / f"{key}.webp"
 
 
 def _folder() -> Path:

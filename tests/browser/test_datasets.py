@@ -133,7 +133,9 @@ def test_a_folder_and_a_zip_are_dropped(
             f"My plates-2/{name}": data for name, data in wanted.items()
         }
     saved = page.evaluate(f"{NODE.format('KilnLoadImageFolder')}.serialize().widgets_values")
-    assert saved[0] == "input/kiln/My plates-2"
+    own = page.evaluate(f"{NODE.format('KilnLoadImageFolder')}.widgets.map(own => own.name)")
+    assert saved[0] == "input/kiln/My plates-2" and "kiln_upload" in own
+    assert len(saved) == len(own) - 1  # The panel is not in a saved workflow.
 
 
 def test_an_upload_is_cancelled(
@@ -239,6 +241,45 @@ def test_captions_are_reviewed(
     page.wait_for_selector(".kiln-card[aria-label='000.png'] .kiln-trouble", state="hidden")
     page.wait_for_function("!document.querySelector('[data-busy]')")
     assert first.read_text("utf-8") == "mine"
+
+    # The caption is removed meanwhile: whoever saves then knows it, and can.
+    first.unlink()
+    card(page, "000.png").locator("textarea").fill("mine again")
+    card(page, "001.png").focus()
+    page.wait_for_selector(".kiln-trouble:not([hidden])")
+    assert "removed" in card(page, "000.png").locator(".kiln-trouble").inner_text()
+    card(page, "000.png").get_by_text("Save mine").click()
+    page.wait_for_selector(".kiln-card[aria-label='000.png'] .kiln-trouble", state="hidden")
+    page.wait_for_function("!document.querySelector('[data-busy]')")
+    assert first.read_text("utf-8") == "mine again"
+
+    # Far away, the text is still on its way when a button is clicked: one save, then the decision.
+    sent: list[str] = []
+    def late(route: Any) -> None:
+        sent.append(route.request.url)
+        page.wait_for_timeout(400)
+        route.continue_()
+
+    page.route("**/kiln/review/caption", late)
+    card(page, "000.png").locator("textarea").fill("far away")
+    card(page, "000.png").get_by_text("Accept").click()
+    page.wait_for_selector(".kiln-card[aria-label='000.png'][data-decision='accepted']")
+    page.unroute("**/kiln/review/caption")
+    assert len(sent) == 1 and first.read_text("utf-8") == "far away"
+
+    # What is typed stays when the grid is read again meanwhile; and so does what can be undone.
+    card(page, "001.png").locator("textarea").fill("half a sent")
+    (folder / "001.txt").write_text("theirs, a teal one", encoding="utf-8")
+    page.evaluate("[...document.querySelectorAll('.kiln-pictures button')]"
+                  ".find(own => own.textContent === 'Reload').click()")
+    page.wait_for_timeout(700)
+    assert card(page, "001.png").locator("textarea").input_value() == "half a sent"
+    card(page, "003.png").focus()
+    page.wait_for_selector(".kiln-card[aria-label='001.png'] .kiln-trouble:not([hidden])")
+    assert (folder / "001.txt").read_text("utf-8") == "theirs, a teal one"
+    card(page, "001.png").get_by_text("Keep the file's text").click()
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_selector(".kiln-card[aria-label='000.png'][data-decision='']")
 
     # Found again by what is missing, and by words.
     chosen = page.locator(".kiln-pictures select")

@@ -89,6 +89,10 @@ def test_a_review_from_the_first_look_to_undo(comfy_server: ComfyServer, plates:
     assert (plates / "rejected" / "b-masklabel.png").is_file()
     again = web.ask(comfy_server, "GET", f"/kiln/review/{key}").json["items"]
     assert [row["decision"] for row in again] == ["accepted", "rejected", ""]
+    # It can be looked at, to see whether it should come back.
+    assert again[1]["stamp"] == str((plates / "rejected" / "b.png").stat().st_mtime_ns)
+    query = urlencode({"folder": name, "file": "b.png"})
+    assert web.ask(comfy_server, "GET", f"/kiln/picture?{query}", None, LINK).status == 200
     (plates / "a.txt").write_bytes(b"another")
     again = web.ask(comfy_server, "GET", f"/kiln/review/{key}").json["items"]
     assert again[0]["decision"] == "changed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -46,3 +47,15 @@ def test_a_file_that_changes_meanwhile(tmp_path: Path) -> None:
     path.write_bytes(b"a")
     with pytest.raises(OSError, match="became shorter"):
         list(blocks)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names in bytes that are no text")
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    """Old Windows archives leave them behind; picture and caption stay together."""
+    entries = []
+    for name in (b"caf\xe9.png", b"caf\xe9.txt"):
+        path = tmp_path / os.fsdecode(name)
+        path.write_bytes(name)
+        entries.append(Entry(path.name, path))
+    with zipfile.ZipFile(io.BytesIO(b"".join(zip_blocks(entries)))) as archive:
+        assert archive.namelist() == ["café.png", "café.txt"]

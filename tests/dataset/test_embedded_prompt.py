@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +79,16 @@ names = st.sampled_from(["positive", "text", "conditioning", "images", "guider"]
 def test_any_graph_is_survived(graph: Any, start: str) -> None:
     found = prompt_of_graph(graph, start)
     assert found is None or found.strip() == found != ""
+
+
+def test_a_graph_made_to_hang_does_not(tmp_path: Path) -> None:
+    """A picture of strangers may bring a megabyte of nodes that lead nowhere."""
+    many: dict[str, Any] = {str(number): {} for number in range(60_000)}
+    wide = {"0": {"inputs": {f"{n}": [f"{n}", 0] for n in range(40_000)}}}
+    began = time.monotonic()
+    for name, graph in (("many", many), ("wide", wide)):
+        info = PngInfo()
+        info.add_text("prompt", json.dumps(graph))
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{name}.png", pnginfo=info)
+        assert prompt_of_file(tmp_path / f"{name}.png") is None
+    assert time.monotonic() - began < 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tempfile
 import zipfile
 from pathlib import Path
@@ -102,3 +103,66 @@ def test_any_archive_stays_in_its_folder(
         home = [parent / published.name] if published else []
         assert all(any(p.is_relative_to(h) for h in home) and not p.is_symlink() for p in there)
         assert len(there) == (published.files if published else 0)
+
+
+def test_a_part_that_breaks_off_is_not_taken_for_whole(tmp_path: Path) -> None:
+    """It had come whole before, and came again because its answer got lost."""
+    intake = start(tmp_path)
+    bring(intake, {"a.png": b"x" * 10})
+    part = intake.part("a.png", 0, 10)
+    part.__enter__().write(b"x")
+    broken = ConnectionError()
+    assert not part.__exit__(ConnectionError, broken, None)
+    with pytest.raises(KilnError, match=r"Send a\.png again"):
+        intake.publish(1)
+    with pytest.raises(KilnError, match="0 bytes so far"), intake.part("a.png", 5, 10):
+        pass
+
+
+def by_parts(root: Path, name: str) -> Path:
+    """Names as the server contains them: a backslash parts folders, too."""
+    return root.joinpath(*name.replace("\\", "/").split("/"))
+
+
+def test_a_backslash_is_no_folder(tmp_path: Path) -> None:
+    """Else it would hide a file of the tools from the look at its name, or be one with a/b.png."""
+    intake = begin(tmp_path, "set", zipped=False, total_bytes=0, resolve=by_parts)
+    for name in ("sub\\.kiln\\review.json", "a\\b.png"):
+        with pytest.raises(KilnError, match="backslash"):
+            bring(intake, {name: b"x"})
+    assert list(intake.staged.iterdir()) == []
+
+
+def test_what_unpacks_for_hours_is_not_swept(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for number in range(3):
+            archive.writestr(f"{number}.png", b"x")
+    intake = start(tmp_path, zipped=True)
+    bring(intake, {ARCHIVE: out.getvalue()})
+    looks = []
+
+    def resolve(root: Path, name: str) -> Path:
+        looks.append(intake.folder.stat().st_mtime)
+        return contained_file(root, name)
+
+    # Between two files hours pass.
+    intake.check_cancelled = lambda: os.utime(intake.folder, (1, 1))  # type: ignore[method-assign]
+    intake.resolve = resolve
+    assert intake.publish(1).pictures == 3
+    assert min(looks[-3:]) > 1
+
+
+def test_many_files_are_admitted_in_linear_time(tmp_path: Path) -> None:
+    intake = start(tmp_path)
+    counted = 0
+
+    class Counted(dict[str, object]):
+        def values(self) -> object:  # type: ignore[override]
+            nonlocal counted
+            counted += 1
+            return super().values()
+
+    intake._files = Counted()  # type: ignore[assignment]
+    bring(intake, {f"{number}.png": b"x" for number in range(50)})
+    assert counted == 0

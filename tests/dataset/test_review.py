@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from lora_kiln.core.errors import DatasetError
+from lora_kiln.dataset.changes import undo
 from lora_kiln.dataset.curate import decide, read_curated
 from lora_kiln.dataset.review import (
     DECISIONS,
@@ -15,6 +16,7 @@ from lora_kiln.dataset.review import (
     accept,
     read_decisions,
     reject,
+    rejected_picture,
     save_caption,
     take_back,
 )
@@ -112,3 +114,38 @@ def test_accepted_and_rejected_again_and_again(tmp_path: Path) -> None:
     assert (root / "p-abababab.png").is_file()
     with pytest.raises(DatasetError, match="not kept any more"):
         decide(root, "cd" * 32, "accepted", candidate=candidate, stem="p", caption="")
+
+
+def test_a_caption_that_is_gone_is_told_as_such(tmp_path: Path) -> None:
+    """Whoever then wants to save theirs has seen that there is none, and can."""
+    fill(tmp_path, "a.png", "a.txt")
+    (tmp_path / "a.txt").unlink()
+    with pytest.raises(Conflict) as caught:
+        save_caption(tmp_path, "a.png", "mine", seen="a.txt", extensions=[".txt"])
+    assert caught.value.now is None
+    save_caption(tmp_path, "a.png", "mine", seen=caught.value.now, extensions=[".txt"])
+    assert (tmp_path / "a.txt").read_text("utf-8") == "mine"
+
+
+def test_a_picture_that_came_back_by_another_way_is_not_rejected(tmp_path: Path) -> None:
+    fill(tmp_path, "a.png", "a.txt")
+    made = reject(tmp_path, "a.png")
+    assert rejected_picture(tmp_path, "a.png") == tmp_path / "rejected" / "a.png"
+    undo(tmp_path, made.id)
+    assert read_decisions(tmp_path).of("a.png", None) == ""
+    assert rejected_picture(tmp_path, "a.png") is None
+    again = reject(tmp_path, "a.png")
+    take_back(tmp_path, again.id)
+    assert (tmp_path / "a.png").is_file()
+
+
+def test_nothing_moves_where_it_could_not_be_remembered(tmp_path: Path) -> None:
+    fill(tmp_path, "a.png", "a.txt", "b.png")
+    made = reject(tmp_path, "b.png")
+    (tmp_path / DECISIONS).write_text("{", encoding="utf-8")
+    before = tree(tmp_path)
+    with pytest.raises(DatasetError, match="cannot be read"):
+        reject(tmp_path, "a.png")
+    with pytest.raises(DatasetError, match="cannot be read"):
+        take_back(tmp_path, made.id)
+    assert tree(tmp_path) == before

@@ -170,3 +170,12 @@ def test_a_long_run_name_leaves_room_for_its_files() -> None:
     assert check_run_name("窯" * 60)
     with pytest.raises(ConfigError):
         check_run_name("窯" * 80)
+
+
+def test_no_stream_of_another_file(paths: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows would write b.png into a.png, where nobody sees it."""
+    assert paths.is_plain("sub/a.png:b.png")
+    monkeypatch.setattr(paths.os, "name", "nt")
+    plain = paths.is_plain("sub/a.png:b.png")
+    monkeypatch.undo()
+    assert not plain

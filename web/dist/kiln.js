@@ -797,6 +797,7 @@ function whyLeftOut(path, file, begun) {
   if (parts.some((part) => part.startsWith(".") || /^(thumbs\.db|desktop\.ini|__macosx)$/i.test(part))) {
     return "hidden, or the operating system's own";
   }
+  if (path.includes("\\")) return "a backslash is in its name";
   const ending = /\.[^./]*$/.exec(path)?.[0].toLowerCase() ?? "";
   if (!begun.endings.includes(ending)) return "not a picture, mask, caption or metadata file";
   return file.size > begun.file_bytes ? `larger than ${Math.floor(begun.file_bytes / 2 ** 20)} MiB` : "";
@@ -949,10 +950,9 @@ var PictureCard = class {
     this.text.setAttribute("aria-label", `Caption of ${name}`);
     this.image.draggable = false;
     this.image.addEventListener("click", () => this.enlarge());
-    this.image.addEventListener("error", () => this.image.replaceWith(
-      element("span", { class: "kiln-none" }, "cannot be shown")
-    ), { once: true });
-    const frame = element("div", { class: "kiln-frame" }, this.image, this.badge);
+    this.image.addEventListener("error", () => this.showImage(false));
+    this.image.addEventListener("load", () => this.showImage(true));
+    const frame = element("div", { class: "kiln-frame" }, this.image, this.none, this.badge);
     const about = element("div", { class: "kiln-facts" }, ...facts.map((fact) => element("span", {}, fact)));
     const list = element("ul", { class: "kiln-marks" }, ...marks.map(([level, text]) => element("li", { "data-level": level, title: text }, text)));
     this.root.append(
@@ -981,14 +981,18 @@ var PictureCard = class {
   trouble = element("div", { class: "kiln-trouble", hidden: "" });
   yes = button("✓ Accept", () => void this.accept());
   no = button("✗ Reject", () => void this.reject());
+  none = element(
+    "span",
+    { class: "kiln-none", hidden: "" },
+    "cannot be shown"
+  );
   image = element("img", { loading: "lazy", decoding: "async", alt: "" });
-  saving = null;
-  /** What was typed and is not stored yet. */
-  draft = null;
+  saving = Promise.resolve(true);
+  retired = false;
   /** Show the picture's state as it is now. */
   refresh() {
     const { decision, caption } = this.picture;
-    if (document.activeElement !== this.text) this.text.value = this.draft ?? caption ?? "";
+    if (!this.typing) this.text.value = this.picture.draft ?? caption ?? "";
     const locked = this.owner.locked(this.picture);
     const gone = decision === "rejected";
     this.root.dataset.decision = decision;
@@ -1003,18 +1007,29 @@ var PictureCard = class {
       own.title = locked;
     }
     const address = this.picture.small();
-    if (this.image.getAttribute("src") !== address) this.image.src = address;
+    if (this.image.getAttribute("src") === address) return;
+    this.showImage(true);
+    this.image.src = address;
+  }
+  get typing() {
+    return document.activeElement === this.text;
+  }
+  /** Another card will show this picture: what is being typed goes there, and is stored there. */
+  retire() {
+    const typed = this.text.value;
+    if (this.typing && typed.trim() !== (this.picture.caption ?? "")) this.picture.draft = typed;
+    this.retired = true;
   }
   edit() {
     if (!this.text.readOnly) this.text.focus({ preventScroll: true });
   }
   async accept() {
-    await this.settle();
+    if (!await this.keep()) return;
     const wanted = this.picture.decision === "accepted" ? "" : "accepted";
     if (await this.act(() => this.owner.decide(this, wanted)) && wanted) this.owner.next(this);
   }
   async reject() {
-    await this.settle();
+    if (!await this.keep()) return;
     const wanted = this.picture.decision === "rejected" ? "" : "rejected";
     if (await this.act(() => this.owner.decide(this, wanted)) && wanted) this.owner.next(this);
   }
@@ -1045,27 +1060,39 @@ var PictureCard = class {
     this.root.focus({ preventScroll: true });
     if (next) this.owner.next(this);
   }
-  /** Store what was typed, where it is something new. */
-  async keep() {
+  /**
+   * Store what was typed, where it is something new; whether nothing waits any more.
+   *
+   * One after another: a button that is clicked takes the keyboard from the text, which saves
+   * itself, and then wants it saved, too.
+   */
+  keep() {
+    this.saving = this.saving.then(() => this.store());
+    return this.saving;
+  }
+  async store() {
     const typed = this.text.value.trim();
-    if (typed === (this.picture.caption ?? "") || this.text.readOnly) return;
-    this.draft = typed;
-    this.saving = this.act(() => this.owner.save(this, typed)).then((done) => {
-      if (done) this.settleWith(this.picture.caption);
-    });
-    await this.saving;
-    this.saving = null;
+    if (this.text.readOnly || this.retired) return true;
+    if (typed === (this.picture.caption ?? "")) {
+      this.picture.draft = null;
+      return true;
+    }
+    this.picture.draft = typed;
+    const done = await this.act(() => this.owner.save(this, typed));
+    if (!done) return false;
+    this.picture.draft = null;
+    if (this.text.value.trim() === typed) this.settleWith(this.picture.caption);
+    return true;
+  }
+  showImage(shown3) {
+    this.image.hidden = !shown3;
+    this.none.hidden = shown3;
   }
   /** Nothing waits to be stored any more. */
   settleWith(caption) {
-    this.draft = null;
+    this.picture.draft = null;
     this.trouble.hidden = true;
     this.text.value = caption ?? "";
-  }
-  /** A button that is clicked takes the keyboard from the text, which then saves itself. */
-  async settle() {
-    await this.keep();
-    await this.saving;
   }
   async act(work) {
     if (this.owner.locked(this.picture)) return false;
@@ -1084,19 +1111,19 @@ var PictureCard = class {
   /** Say what went wrong; of a caption that others changed show both texts. */
   explain(error) {
     this.trouble.hidden = false;
-    const now = error instanceof ServerError && error.status === 409 ? error.told.now : void 0;
-    if (typeof now !== "string") {
+    const now = changedMeanwhile(error);
+    if (now === void 0) {
       this.trouble.replaceChildren(element("div", {}, reason(error)));
       return;
     }
-    const mine = this.draft ?? this.text.value.trim();
+    const mine = this.picture.draft ?? this.text.value.trim();
     const take = (text) => {
       this.picture.caption = now;
       this.settleWith(text);
       void this.keep();
     };
     this.trouble.replaceChildren(
-      element("div", {}, "The file was changed meanwhile. It says:"),
+      element("div", {}, now === null ? "The file was removed meanwhile." : "The file was changed meanwhile. It says:"),
       element("div", { class: "kiln-theirs" }, now || "(nothing)"),
       element(
         "div",
@@ -1107,6 +1134,11 @@ var PictureCard = class {
     );
   }
 };
+function changedMeanwhile(error) {
+  if (!(error instanceof ServerError) || error.status !== 409) return void 0;
+  const { now } = error.told;
+  return typeof now === "string" || now === null ? now : void 0;
+}
 
 // web/src/picture_grid.ts
 var SHOWN_AT_ONCE = 60;
@@ -1164,10 +1196,20 @@ var PictureGrid = class {
   matching = [];
   cards = [];
   undos = [];
-  /** Show these pictures; what can be taken back stays so where it is the same dataset. */
-  show(pictures, keepUndos = false) {
-    this.pictures = pictures;
-    if (!keepUndos) this.undos = [];
+  /**
+   * Show these pictures. Where it is the same dataset, what can be taken back stays so, and what
+   * was typed and not stored stays with the text that it was typed over.
+   */
+  show(pictures, same = false) {
+    const typing = same && this.cards.find((card) => card.typing)?.picture.key;
+    if (same) {
+      this.cards.forEach((card) => card.retire());
+      const known = new Map(this.pictures.map((own) => [own.key, own]));
+      this.pictures = pictures.map((fresh) => renewed(known.get(fresh.key), fresh));
+    } else {
+      this.pictures = pictures;
+      this.undos = [];
+    }
     const rules = new Set(pictures.flatMap(({ marks }) => marks.map(([, text]) => ruleOf(text))));
     this.filters = [...FILTERS, ...[...rules].sort().map((rule) => ({
       label: `Mark: ${rule}`,
@@ -1179,6 +1221,7 @@ var PictureGrid = class {
     );
     this.chosen.selectedIndex = at;
     this.draw();
+    if (typing) this.cards.find(({ picture }) => picture.key === typing)?.edit();
   }
   /** A sentence for the person. */
   say(text, wrong = false) {
@@ -1208,6 +1251,8 @@ var PictureGrid = class {
       throw error;
     } finally {
       card.refresh();
+      const now = this.cards.find(({ picture }) => picture === card.picture);
+      if (now !== card) now?.refresh();
     }
   }
   async takeBack() {
@@ -1219,6 +1264,7 @@ var PictureGrid = class {
       this.count();
       this.say(`Taken back: ${undo.text}.`);
     } catch (error) {
+      if (!(error instanceof ServerError) || error.status >= 500) this.undos.push(undo);
       this.say(reason(error), true);
     }
   }
@@ -1257,8 +1303,7 @@ ${picture.caption ?? ""}`.toLowerCase().includes(words)));
   }
   pressed(event) {
     const card = this.cards.find(({ root }) => root === event.target);
-    const typing = event.target instanceof HTMLTextAreaElement;
-    if (card || typing) event.stopPropagation();
+    event.stopPropagation();
     if (!card || event.ctrlKey || event.metaKey || event.altKey) return;
     const at = this.cards.indexOf(card);
     const across = this.across();
@@ -1305,6 +1350,11 @@ ${picture.caption ?? ""}`.toLowerCase().includes(words)));
     return below2 < 0 ? this.cards.length : below2;
   }
 };
+function renewed(known, fresh) {
+  if (!known) return fresh;
+  const { draft, caption, seen } = known;
+  return Object.assign(known, fresh, draft === null ? {} : { draft, caption, seen });
+}
 function ruleOf(mark) {
   return mark.split(":", 1)[0] ?? "";
 }
@@ -1315,13 +1365,22 @@ var LEAST_WIDTH_PX = 560;
 var Candidates = class {
   grid = new PictureGrid(this);
   waiting = { name: "", items: [] };
+  typed = /* @__PURE__ */ new Map();
   /** The page tells of one run again and again: what was decided since is asked for. */
   async show(waiting) {
     const same = waiting.name === this.waiting.name;
     this.waiting = waiting;
     const query = new URLSearchParams({ name: waiting.name });
     const { answer } = await ask("GET", `/kiln/curate?${query}`);
-    this.grid.show(waiting.items.map((row2) => asPicture({ ...row2, ...answer[row2.sha] })), same);
+    if (waiting !== this.waiting) return;
+    const typed = same ? this.typed : /* @__PURE__ */ new Map();
+    this.typed = typed;
+    this.grid.show(waiting.items.map((row2) => {
+      const own = asPicture({ ...row2, ...answer[row2.sha] }, row2.caption);
+      const earlier = typed.get(row2.sha);
+      if (own.decision !== "accepted" && earlier?.over === row2.caption) own.caption = earlier.text;
+      return own;
+    }), same);
   }
   reload() {
     return this.show(this.waiting);
@@ -1355,13 +1414,18 @@ var Candidates = class {
         caption
       });
     }
+    if (caption !== own.caption) this.typed.set(own.sha, { over: own.given, text: caption });
     [own.decision, own.caption] = [decision, caption];
   }
 };
-function asPicture(row2) {
+function asPicture(row2, given) {
   const address = (size) => () => api3.apiURL(`/kiln/curate/picture?${new URLSearchParams({ sha: row2.sha, size: `${size}` })}`);
   return {
     sha: row2.sha,
+    given,
+    key: row2.sha,
+    seen: null,
+    draft: null,
     name: row2.name,
     small: address(320),
     large: address(1024),
@@ -1422,7 +1486,7 @@ app4.registerExtension({
       return [{ content: WITH_FOLDER, callback: () => ofFolder(folder) }];
     }
     if (node.comfyClass === "KilnCurateImages") {
-      const name = String(widgetOf(node, "name")?.value ?? "");
+      const name = String(widgetOf(node, "name")?.value ?? "").trim();
       return [{ content: WITH_FOLDER, callback: () => ofFolder(`input/kiln/${name}`) }];
     }
     const run = runs.get(node);
@@ -1487,11 +1551,14 @@ var LEAST_WIDTH_PX3 = 560;
 var ReviewedDataset = class {
   grid = new PictureGrid(this);
   id = "";
+  folders = "";
   async show(id) {
-    const same = id === this.id;
     this.id = id;
     const { answer } = await ask("GET", `/kiln/review/${id}`);
-    this.grid.show(answer.items.map((row2) => asPicture2(row2, answer)), same);
+    if (id !== this.id) return;
+    const folders = JSON.stringify(answer.folders);
+    this.grid.show(answer.items.map((row2) => asPicture2(row2, answer)), folders === this.folders);
+    this.folders = folders;
   }
   reload() {
     return this.show(this.id);
@@ -1503,14 +1570,14 @@ var ReviewedDataset = class {
   async save(picture, text) {
     const own = picture;
     const { folder, row: row2 } = own;
-    const before = { caption: own.caption, seen: row2.seen };
+    const before = { caption: own.caption, seen: own.seen };
     try {
       const { change } = await post("/kiln/review/caption", {
         review: this.id,
         folder,
         file: row2.file,
         text,
-        seen: row2.seen
+        seen: own.seen
       });
       await this.put(own, text, text);
       return {
@@ -1521,9 +1588,8 @@ var ReviewedDataset = class {
         }
       };
     } catch (error) {
-      if (error instanceof ServerError && typeof error.told.now === "string") {
-        row2.seen = error.told.now;
-      }
+      const now = changedMeanwhile(error);
+      if (now !== void 0) own.seen = now;
       throw error;
     }
   }
@@ -1558,7 +1624,7 @@ var ReviewedDataset = class {
   }
   /** The caption is another one; who accepted the picture has now accepted that. */
   async put(own, caption, seen) {
-    [own.caption, own.row.seen] = [caption, seen];
+    [own.caption, own.seen] = [caption, seen];
     if (own.decision === "accepted") await this.accept(own, true);
   }
   async accept(own, accepted) {
@@ -1580,10 +1646,13 @@ function asPicture2(row2, review) {
     row: row2,
     folder: name,
     writable: folder?.writable ?? false,
+    key: `${name}/${row2.file}`,
     name: review.folders.length > 1 ? `${name}/${row2.file}` : row2.file,
     small: address(320),
     large: address(1024),
     caption: row2.caption,
+    seen: row2.seen,
+    draft: null,
     decision: row2.decision,
     marks: row2.marks ?? [],
     facts: [`${width} × ${height}`, ...tokens, ...role],

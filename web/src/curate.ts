@@ -21,11 +21,14 @@ interface Row {
 
 interface Waiting { name: string; items: Row[] }
 type Decided = Record<string, { decision: Decision; caption?: string }>;
-interface Candidate extends Picture { sha: string }
+/** Given: the caption that came with it. */
+interface Candidate extends Picture { sha: string; given: string }
+interface Typed { over: string; text: string }
 
 class Candidates implements GridOwner {
   readonly grid = new PictureGrid(this);
   private waiting: Waiting = { name: "", items: [] };
+  private typed = new Map<string, Typed>();
 
   /** The page tells of one run again and again: what was decided since is asked for. */
   async show(waiting: Waiting): Promise<void> {
@@ -33,7 +36,16 @@ class Candidates implements GridOwner {
     this.waiting = waiting;
     const query = new URLSearchParams({ name: waiting.name });
     const { answer } = await ask<Decided>("GET", `/kiln/curate?${query}`);
-    this.grid.show(waiting.items.map((row) => asPicture({ ...row, ...answer[row.sha] })), same);
+    if (waiting !== this.waiting) return; // Another one was asked for meanwhile.
+    const typed = same ? this.typed : new Map<string, Typed>();
+    this.typed = typed;
+    this.grid.show(waiting.items.map((row) => {
+      const own = asPicture({ ...row, ...answer[row.sha] }, row.caption);
+      const earlier = typed.get(row.sha);
+      // Until a picture is accepted, what was typed for it stands only here.
+      if (own.decision !== "accepted" && earlier?.over === row.caption) own.caption = earlier.text;
+      return own;
+    }), same);
   }
 
   reload(): Promise<void> {
@@ -69,15 +81,16 @@ class Candidates implements GridOwner {
         name: this.waiting.name, sha: own.sha, label: own.name, decision, caption,
       });
     }
+    if (caption !== own.caption) this.typed.set(own.sha, { over: own.given, text: caption });
     [own.decision, own.caption] = [decision, caption];
   }
 }
 
-function asPicture(row: Row): Candidate {
+function asPicture(row: Row, given: string): Candidate {
   const address = (size: number) => () =>
     api.apiURL(`/kiln/curate/picture?${new URLSearchParams({ sha: row.sha, size: `${size}` })}`);
   return {
-    sha: row.sha, name: row.name, small: address(320), large: address(1024),
+    sha: row.sha, given, key: row.sha, seen: null, draft: null, name: row.name, small: address(320), large: address(1024),
     caption: row.caption, decision: row.decision, marks: [], note: "",
     facts: [row.size.join(" × ")],
   };

@@ -31,7 +31,7 @@ app.registerExtension({
       return [{ content: WITH_FOLDER, callback: () => ofFolder(folder) }];
     }
     if (node.comfyClass === "KilnCurateImages") {
-      const name = String(widgetOf(node, "name")?.value ?? "");
+      const name = String(widgetOf(node, "name")?.value ?? "").trim();
       return [{ content: WITH_FOLDER, callback: () => ofFolder(`input/kiln/${name}`) }];
     }
     const run = runs.get(node);

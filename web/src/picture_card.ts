@@ -7,11 +7,17 @@ import { button } from "./upload_panel";
 export type Decision = "" | "accepted" | "rejected" | "changed";
 
 export interface Picture {
+  /** Tells it from the others, also when they are read again. */
+  key: string;
   name: string;
   /** Addresses of the small and of the large picture. */
   small: () => string;
   large: () => string;
   caption: string | null;
+  /** What the caption's file said when it was shown; null where there was none. */
+  seen: string | null;
+  /** What was typed and is not stored yet; null where nothing was. */
+  draft: string | null;
   decision: Decision;
   /** Level and text of each finding. */
   marks: [string, string][];
@@ -41,10 +47,12 @@ export class PictureCard {
   private readonly trouble = element("div", { class: "kiln-trouble", hidden: "" });
   private readonly yes = button("✓ Accept", () => void this.accept());
   private readonly no = button("✗ Reject", () => void this.reject());
+  private readonly none = element(
+    "span", { class: "kiln-none", hidden: "" }, "cannot be shown",
+  );
   private readonly image = element("img", { loading: "lazy", decoding: "async", alt: "" });
-  private saving: Promise<void> | null = null;
-  /** What was typed and is not stored yet. */
-  private draft: string | null = null;
+  private saving: Promise<boolean> = Promise.resolve(true);
+  private retired = false;
 
   constructor(readonly picture: Picture, private readonly owner: CardOwner) {
     const { name, marks, facts, note } = picture;
@@ -52,10 +60,10 @@ export class PictureCard {
     this.text.setAttribute("aria-label", `Caption of ${name}`);
     this.image.draggable = false;
     this.image.addEventListener("click", () => this.enlarge());
-    this.image.addEventListener("error", () => this.image.replaceWith(
-      element("span", { class: "kiln-none" }, "cannot be shown"),
-    ), { once: true });
-    const frame = element("div", { class: "kiln-frame" }, this.image, this.badge);
+    // Kept and not replaced: a picture that comes back is shown again.
+    this.image.addEventListener("error", () => this.showImage(false));
+    this.image.addEventListener("load", () => this.showImage(true));
+    const frame = element("div", { class: "kiln-frame" }, this.image, this.none, this.badge);
     const about = element("div", { class: "kiln-facts" }, ...facts.map((fact) =>
       element("span", {}, fact)));
     const list = element("ul", { class: "kiln-marks" }, ...marks.map(([level, text]) =>
@@ -74,7 +82,7 @@ export class PictureCard {
   /** Show the picture's state as it is now. */
   refresh(): void {
     const { decision, caption } = this.picture;
-    if (document.activeElement !== this.text) this.text.value = this.draft ?? caption ?? "";
+    if (!this.typing) this.text.value = this.picture.draft ?? caption ?? "";
     const locked = this.owner.locked(this.picture);
     const gone = decision === "rejected";
     this.root.dataset.decision = decision;
@@ -89,7 +97,20 @@ export class PictureCard {
       own.title = locked;
     }
     const address = this.picture.small();
-    if (this.image.getAttribute("src") !== address) this.image.src = address;
+    if (this.image.getAttribute("src") === address) return;
+    this.showImage(true); // A hidden one is not loaded.
+    this.image.src = address;
+  }
+
+  get typing(): boolean {
+    return document.activeElement === this.text;
+  }
+
+  /** Another card will show this picture: what is being typed goes there, and is stored there. */
+  retire(): void {
+    const typed = this.text.value;
+    if (this.typing && typed.trim() !== (this.picture.caption ?? "")) this.picture.draft = typed;
+    this.retired = true;
   }
 
   edit(): void {
@@ -97,13 +118,14 @@ export class PictureCard {
   }
 
   async accept(): Promise<void> {
-    await this.settle();
+    // What could not be stored has to be looked at first: it says why.
+    if (!await this.keep()) return;
     const wanted = this.picture.decision === "accepted" ? "" : "accepted";
     if (await this.act(() => this.owner.decide(this, wanted)) && wanted) this.owner.next(this);
   }
 
   async reject(): Promise<void> {
-    await this.settle();
+    if (!await this.keep()) return;
     const wanted = this.picture.decision === "rejected" ? "" : "rejected";
     if (await this.act(() => this.owner.decide(this, wanted)) && wanted) this.owner.next(this);
   }
@@ -137,29 +159,43 @@ export class PictureCard {
     if (next) this.owner.next(this);
   }
 
-  /** Store what was typed, where it is something new. */
-  private async keep(): Promise<void> {
+  /**
+   * Store what was typed, where it is something new; whether nothing waits any more.
+   *
+   * One after another: a button that is clicked takes the keyboard from the text, which saves
+   * itself, and then wants it saved, too.
+   */
+  private keep(): Promise<boolean> {
+    this.saving = this.saving.then(() => this.store());
+    return this.saving;
+  }
+
+  private async store(): Promise<boolean> {
     const typed = this.text.value.trim();
-    if (typed === (this.picture.caption ?? "") || this.text.readOnly) return;
-    this.draft = typed;
-    this.saving = this.act(() => this.owner.save(this, typed)).then((done) => {
-      if (done) this.settleWith(this.picture.caption);
-    });
-    await this.saving;
-    this.saving = null;
+    if (this.text.readOnly || this.retired) return true;
+    if (typed === (this.picture.caption ?? "")) {
+      this.picture.draft = null;
+      return true;
+    }
+    this.picture.draft = typed;
+    const done = await this.act(() => this.owner.save(this, typed));
+    if (!done) return false;
+    this.picture.draft = null;
+    // Unless typing went on meanwhile.
+    if (this.text.value.trim() === typed) this.settleWith(this.picture.caption);
+    return true;
+  }
+
+  private showImage(shown: boolean): void {
+    this.image.hidden = !shown;
+    this.none.hidden = shown;
   }
 
   /** Nothing waits to be stored any more. */
   private settleWith(caption: string | null): void {
-    this.draft = null;
+    this.picture.draft = null;
     this.trouble.hidden = true;
     this.text.value = caption ?? "";
-  }
-
-  /** A button that is clicked takes the keyboard from the text, which then saves itself. */
-  private async settle(): Promise<void> {
-    await this.keep();
-    await this.saving;
   }
 
   private async act(work: () => Promise<void>): Promise<boolean> {
@@ -180,23 +216,31 @@ export class PictureCard {
   /** Say what went wrong; of a caption that others changed show both texts. */
   private explain(error: unknown): void {
     this.trouble.hidden = false;
-    const now = error instanceof ServerError && error.status === 409 ? error.told.now : undefined;
-    if (typeof now !== "string") {
+    const now = changedMeanwhile(error);
+    if (now === undefined) {
       this.trouble.replaceChildren(element("div", {}, reason(error)));
       return;
     }
-    const mine = this.draft ?? this.text.value.trim();
-    const take = (text: string): void => {
+    const mine = this.picture.draft ?? this.text.value.trim();
+    const take = (text: string | null): void => {
       this.picture.caption = now;
       this.settleWith(text);
       void this.keep();
     };
     this.trouble.replaceChildren(
-      element("div", {}, "The file was changed meanwhile. It says:"),
+      element("div", {}, now === null ? "The file was removed meanwhile."
+        : "The file was changed meanwhile. It says:"),
       element("div", { class: "kiln-theirs" }, now || "(nothing)"),
       element("div", { class: "kiln-bar" },
         button("Keep the file's text", () => take(now)),
         button("Save mine", () => take(mine))),
     );
   }
+}
+
+/** What a caption's file says that others changed (null: it is gone); else undefined. */
+export function changedMeanwhile(error: unknown): string | null | undefined {
+  if (!(error instanceof ServerError) || error.status !== 409) return undefined;
+  const { now } = error.told;
+  return typeof now === "string" || now === null ? now : undefined;
 }

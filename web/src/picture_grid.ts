@@ -2,7 +2,7 @@
 
 import { element } from "./dom";
 import { type CardOwner, type Decision, type Picture, PictureCard } from "./picture_card";
-import { reason } from "./server";
+import { ServerError, reason } from "./server";
 import { button, many } from "./upload_panel";
 
 const SHOWN_AT_ONCE = 60;
@@ -75,10 +75,20 @@ export class PictureGrid implements CardOwner {
     this.undoButton.disabled = true;
   }
 
-  /** Show these pictures; what can be taken back stays so where it is the same dataset. */
-  show(pictures: readonly Picture[], keepUndos = false): void {
-    this.pictures = pictures;
-    if (!keepUndos) this.undos = [];
+  /**
+   * Show these pictures. Where it is the same dataset, what can be taken back stays so, and what
+   * was typed and not stored stays with the text that it was typed over.
+   */
+  show(pictures: readonly Picture[], same = false): void {
+    const typing = same && this.cards.find((card) => card.typing)?.picture.key;
+    if (same) {
+      this.cards.forEach((card) => card.retire());
+      const known = new Map(this.pictures.map((own) => [own.key, own]));
+      this.pictures = pictures.map((fresh) => renewed(known.get(fresh.key), fresh));
+    } else {
+      this.pictures = pictures;
+      this.undos = [];
+    }
     const rules = new Set(pictures.flatMap(({ marks }) => marks.map(([, text]) => ruleOf(text))));
     this.filters = [...FILTERS, ...[...rules].sort().map((rule) => ({
       label: `Mark: ${rule}`,
@@ -90,6 +100,7 @@ export class PictureGrid implements CardOwner {
     );
     this.chosen.selectedIndex = at;
     this.draw();
+    if (typing) this.cards.find(({ picture }) => picture.key === typing)?.edit();
   }
 
   /** A sentence for the person. */
@@ -125,6 +136,9 @@ export class PictureGrid implements CardOwner {
       throw error;
     } finally {
       card.refresh();
+      // It may have been drawn anew meanwhile.
+      const now = this.cards.find(({ picture }) => picture === card.picture);
+      if (now !== card) now?.refresh();
     }
   }
 
@@ -137,6 +151,8 @@ export class PictureGrid implements CardOwner {
       this.count();
       this.say(`Taken back: ${undo.text}.`);
     } catch (error) {
+      // What the server refuses it would refuse again; what did not reach it can be tried again.
+      if (!(error instanceof ServerError) || error.status >= 500) this.undos.push(undo);
       this.say(reason(error), true);
     }
   }
@@ -185,9 +201,9 @@ export class PictureGrid implements CardOwner {
 
   private pressed(event: KeyboardEvent): void {
     const card = this.cards.find(({ root }) => root === event.target);
-    const typing = event.target instanceof HTMLTextAreaElement;
-    // ComfyUI's own shortcuts must not hear keys that are meant for the grid.
-    if (card || typing) event.stopPropagation();
+    // ComfyUI's own shortcuts must not hear keys that are meant for the grid, or for a button in
+    // it: Delete would delete the node.
+    event.stopPropagation();
     if (!card || event.ctrlKey || event.metaKey || event.altKey) return;
     const at = this.cards.indexOf(card);
     const across = this.across();
@@ -229,6 +245,14 @@ export class PictureGrid implements CardOwner {
     const below = this.cards.findIndex(({ root }) => root.offsetTop !== top);
     return below < 0 ? this.cards.length : below;
   }
+}
+
+/** A picture as it is now, as the same object: what can be taken back is bound to that. */
+function renewed(known: Picture | undefined, fresh: Picture): Picture {
+  if (!known) return fresh;
+  const { draft, caption, seen } = known;
+  // A text that was typed over an older one must still meet what others wrote meanwhile.
+  return Object.assign(known, fresh, draft === null ? {} : { draft, caption, seen });
 }
 
 /** Marks begin with the name of the rule that found them. */

@@ -3,9 +3,9 @@
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 import { addElement, broughtBy, grow, nodeAt, whenExecuted } from "./nodes";
-import type { Decision, Picture } from "./picture_card";
+import { type Decision, type Picture, changedMeanwhile } from "./picture_card";
 import { type GridOwner, PictureGrid, type Undo } from "./picture_grid";
-import { ServerError, ask, post } from "./server";
+import { ask, post } from "./server";
 import { addStyle } from "./style";
 
 const LEAST_HEIGHT_PX = 420;
@@ -44,12 +44,16 @@ interface Reviewed extends Picture {
 class ReviewedDataset implements GridOwner {
   readonly grid = new PictureGrid(this);
   private id = "";
+  private folders = "";
 
   async show(id: string): Promise<void> {
-    const same = id === this.id;
     this.id = id;
     const { answer } = await ask<Review>("GET", `/kiln/review/${id}`);
-    this.grid.show(answer.items.map((row) => asPicture(row, answer)), same);
+    if (id !== this.id) return; // Another one was asked for meanwhile.
+    // Of another queue the id is another, and the folders are the same.
+    const folders = JSON.stringify(answer.folders);
+    this.grid.show(answer.items.map((row) => asPicture(row, answer)), folders === this.folders);
+    this.folders = folders;
   }
 
   reload(): Promise<void> {
@@ -65,10 +69,10 @@ class ReviewedDataset implements GridOwner {
   async save(picture: Picture, text: string): Promise<Undo> {
     const own = picture as Reviewed;
     const { folder, row } = own;
-    const before = { caption: own.caption, seen: row.seen };
+    const before = { caption: own.caption, seen: own.seen };
     try {
       const { change } = await post<{ change: string }>("/kiln/review/caption", {
-        review: this.id, folder, file: row.file, text, seen: row.seen,
+        review: this.id, folder, file: row.file, text, seen: own.seen,
       });
       await this.put(own, text, text);
       return {
@@ -80,9 +84,8 @@ class ReviewedDataset implements GridOwner {
       };
     } catch (error) {
       // What the file says is what the next attempt has to have seen.
-      if (error instanceof ServerError && typeof error.told.now === "string") {
-        row.seen = error.told.now;
-      }
+      const now = changedMeanwhile(error);
+      if (now !== undefined) own.seen = now;
       throw error;
     }
   }
@@ -119,7 +122,7 @@ class ReviewedDataset implements GridOwner {
 
   /** The caption is another one; who accepted the picture has now accepted that. */
   private async put(own: Reviewed, caption: string | null, seen: string | null): Promise<void> {
-    [own.caption, own.row.seen] = [caption, seen];
+    [own.caption, own.seen] = [caption, seen];
     if (own.decision === "accepted") await this.accept(own, true);
   }
 
@@ -141,10 +144,11 @@ function asPicture(row: Row, review: Review): Reviewed {
     : [`${row.tokens} tokens${(row.chunks ?? 1) > 1 ? ` in ${row.chunks} chunks` : ""}`];
   const role = row.role === "train" ? [] : [row.role];
   return {
-    row, folder: name, writable: folder?.writable ?? false,
+    row, folder: name, writable: folder?.writable ?? false, key: `${name}/${row.file}`,
     name: review.folders.length > 1 ? `${name}/${row.file}` : row.file,
     small: address(320), large: address(1024),
-    caption: row.caption, decision: row.decision, marks: row.marks ?? [],
+    caption: row.caption, seen: row.seen, draft: null, decision: row.decision,
+    marks: row.marks ?? [],
     facts: [`${width} × ${height}`, ...tokens, ...role],
     note: row.trouble ?? (row.trained ? `Trained with: ${row.trained}` : ""),
   };

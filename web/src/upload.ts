@@ -167,6 +167,7 @@ function whyLeftOut(path: string, file: File, begun: Begun): string {
   if (parts.some((part) => part.startsWith(".") || /^(thumbs\.db|desktop\.ini|__macosx)$/i.test(part))) {
     return "hidden, or the operating system's own";
   }
+  if (path.includes("\\")) return "a backslash is in its name";
   const ending = /\.[^./]*$/.exec(path)?.[0].toLowerCase() ?? "";
   if (!begun.endings.includes(ending)) return "not a picture, mask, caption or metadata file";
   return file.size > begun.file_bytes
