@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from ..core.errors import DatasetError
 from .items import Dataset, Fault, Origin
+from .mask_files import masked_stem, stem_of
 
 T = TypeVar("T")
 _MOST_TOLD = 5
@@ -72,6 +74,19 @@ def require_no_faults(dataset: Dataset) -> None:
             remedy="Mend them, or move them into a folder named rejected; Lint Dataset "
             "(KilnLintDataset) does that for you",
         )
+
+
+def without_faults(dataset: Dataset) -> Dataset:
+    """The rest of a dataset, for a person who trains anyway.
+
+    A picture whose mask is a fault goes too: without it, what the mask hides would be learned.
+    """
+    masked = {(fault.origin, masked_stem(fault.file)) for fault in dataset.faults}
+    items = [
+        item for item in dataset.items
+        if (item.origin, stem_of(item.file)) not in masked or not item.file
+    ]
+    return replace(dataset, items=tuple(items), faults=())
 
 
 def _told(faults: Sequence[Fault]) -> str:

@@ -42,6 +42,11 @@ def masked_stem(relative: str) -> str | None:
     return _normal("/".join([*kept, name[: -len(_ENDING)] if labelled else name]))
 
 
+def stem_of(relative: str) -> str:
+    """A picture's path below its folder without ending, in NFC: what its mask is looked up by."""
+    return _normal(PurePosixPath(relative).with_suffix("").as_posix())
+
+
 class MaskFiles:
     """The masks of one folder, handed out picture by picture.
 
@@ -87,14 +92,14 @@ class MaskFiles:
         """The mask file that would be used for a picture, by its path below the folder."""
         if self._mode != FILES:
             return None
-        stem = _normal(PurePosixPath(relative).with_suffix("").as_posix())
+        stem = stem_of(relative)
         return next(iter(self._by_stem.get(stem, [])[-1:]), None)
 
     def _alpha(self, picture: PictureFile, facts: PictureFacts) -> PictureSource | None:
         return PictureAlpha(picture) if facts.see_through else None
 
     def _file(self, relative: str) -> PictureSource | None:
-        stem = _normal(PurePosixPath(relative).with_suffix("").as_posix())
+        stem = stem_of(relative)
         files = self._by_stem.get(stem, [])
         if len(files) > 1:
             raise DatasetError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import comfy.sd
@@ -12,6 +12,7 @@ import torch
 from ..core.protocols import Progress
 from ..core.settings import as_dict, identity_dict
 from ..dataset.bucket_settings import BucketChoices
+from ..dataset.fault_book import without_faults
 from ..dataset.items import Dataset
 from ..dataset.lint.gate import STOP, require_sound
 from ..dataset.manifest import manifest_of
@@ -189,8 +190,7 @@ def _prepare(
 ) -> TrainingSet:
     dataset = request.dataset
     if request.dataset_errors != STOP:
-        # The person knows of the files that could not be read, and trains on the others.
-        dataset = replace(dataset, faults=())
+        dataset = without_faults(dataset)
     return prepare(
         dataset,
         buckets=request.buckets.at(

@@ -148,7 +148,7 @@ def test_patterns_that_would_hang_are_stopped(
     # Some of them are seen through at once, which is as well.
     with contextlib.suppress(ConfigError):
         assert replace_text("a" * 3000 + "!", edits) == "a" * 3000 + "!"
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
 
 
 def test_a_stopped_pattern_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

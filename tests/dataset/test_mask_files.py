@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from lora_kiln.core.errors import ConfigError, DatasetError
+from lora_kiln.dataset.fault_book import without_faults
 from lora_kiln.dataset.items import Dataset, PictureAlpha, PictureFile
 from lora_kiln.dataset.mask_files import masked_stem
 from lora_kiln.dataset.scan import listed_files, scan_folder
@@ -184,3 +185,16 @@ def test_the_fingerprint_hears_of_masks(folder: Path) -> None:
     write_mask(folder / "mask" / "a2.png")
     assert scan(folder).fingerprint == one
     assert np.asarray(Image.open(folder / "mask" / "a2.png")).max() == 255
+
+
+def test_who_trains_anyway_trains_on_no_picture_without_its_mask(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        Image.new("RGB", (300, 300), "red").save(tmp_path / f"{name}.png")
+        Image.new("L", (300, 300), 255).save(tmp_path / f"{name}-masklabel.png")
+    (tmp_path / "b-masklabel.png").write_bytes(b"no")
+    (tmp_path / "c.png").write_bytes(b"no")
+    dataset = scan_folder(tmp_path, name="x", masks="files", lenient=True)
+    assert [item.name for item in dataset.items] == ["a.png", "b.png"]
+    assert {fault.file for fault in dataset.faults} == {"b-masklabel.png", "c.png"}
+    left = without_faults(dataset)
+    assert ([item.name for item in left.items], left.faults) == (["a.png"], ())

@@ -71,7 +71,8 @@ def _missing(
             f"{shorten(names)}. What these pictures show is learned without it."
             f"{where(items[0])}",
             items=tuple(names),
-            fix=next(iter(caption_fixes(new, f"put {trigger!r} in front")), None),
+            # Not unseen: a person may leave the trigger out of some captions on purpose.
+            fix=next(iter(caption_fixes(new, f"put {trigger!r} in front", safe=False)), None),
         )
 
 
@@ -80,5 +81,6 @@ RULE = Rule(
     doc="A caption without the trigger, or with a trigger that is misspelt, split or has other "
     "capital letters. Needs the trigger to be filled in; regularisation pictures have none.",
     check=_check,
-    fixes="puts the trigger in front, or writes it for what was misspelt",
+    fixes="offers to put the trigger in front, or to write it for what was misspelt; other "
+    "capital letters are mended unseen",
 )
