@@ -13,6 +13,9 @@ from ..dataset.manifest_diff import describe_diff, diff_manifests
 from ..dataset.scan import scan_folder
 from .command import Command
 
+RUN_FILE = "run.json"
+"""As ``trainer.runs`` writes it."""
+
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     what = f"a run's folder, its {MANIFEST_FILE}, or a folder of pictures"
@@ -22,7 +25,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    diff = diff_manifests(_state(arguments.before), _state(arguments.after))
+    before, after = _kept(arguments.before), _kept(arguments.after)
+    # Transparent parts of a folder are laid on the colour that the other state was trained with.
+    diff = diff_manifests(
+        before or _scanned(arguments.before, after), after or _scanned(arguments.after, before)
+    )
     if arguments.json:
         json.dump(asdict(diff), sys.stdout, indent=2, ensure_ascii=False)
         print()
@@ -31,13 +38,17 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0 if diff.is_empty else 1
 
 
-def _state(path: Path) -> Manifest:
-    """The state behind a path: kept by a run, or taken of a folder now."""
+def _kept(path: Path) -> Manifest | None:
+    """The state that a run kept; None where the path is a folder of pictures."""
     if path.is_file():
         return read_manifest(path)
-    if (path / MANIFEST_FILE).is_file():
-        return read_manifest(path / MANIFEST_FILE)
-    return manifest_of(scan_folder(path, name=path.name))
+    is_run = (path / RUN_FILE).is_file() and (path / MANIFEST_FILE).is_file()
+    return read_manifest(path / MANIFEST_FILE) if is_run else None
+
+
+def _scanned(path: Path, other: Manifest | None) -> Manifest:
+    background = other.background if other else "white"
+    return manifest_of(scan_folder(path, name=path.name, background=background))
 
 
 COMMAND = Command(

@@ -16,7 +16,7 @@ from .own_files import STATE_FOLDER, contained_file
 
 CHANGES_FOLDER = f"{STATE_FOLDER}/changes"
 JOURNAL = "journal.json"
-BEGUN, DONE, UNDONE = "begun", "done", "undone"
+BEGUN, DONE, UNDONE, DAMAGED = "begun", "done", "undone", "damaged"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class ChangeSet:
         root: the dataset's folder.
         id: name of its folder below ``.kiln/changes``.
         reason: why, in a few words.
-        status: ``begun`` (a process was killed in between), ``done`` or ``undone``.
+        status: ``begun`` (a process was killed in between), ``done`` or ``undone``; in a list
+            also ``damaged``.
         rows: one JSON object per change: ``path``, ``before`` and ``after`` (SHA-256 or null);
             of a move also ``to``.
     """
@@ -45,10 +46,21 @@ class ChangeSet:
 
 
 def list_changes(root: Path) -> list[ChangeSet]:
-    """Every set of changes of a folder, the latest first."""
+    """Every set of changes of a folder, the latest first.
+
+    One whose journal is damaged is there too, with the status ``damaged`` and without rows, so
+    that it does not stand in the way of the others; :func:`read_journal` says what it lacks.
+    """
     folder = root / CHANGES_FOLDER
     ids = sorted((p.parent.name for p in folder.glob(f"*/{JOURNAL}")), reverse=True)
-    return [read_journal(root, change_id) for change_id in ids]
+    return [_listed(root, change_id) for change_id in ids]
+
+
+def _listed(root: Path, change_id: str) -> ChangeSet:
+    try:
+        return read_journal(root, change_id)
+    except DatasetError:
+        return ChangeSet(root, change_id, "", DAMAGED, ())
 
 
 def new_id(reason: str) -> str:

@@ -117,12 +117,14 @@ def _csv_records(text: str, file: str) -> Iterator[tuple[int, dict[str, str]]]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [cell.strip() for cell in next(reader, [])]
+        while header and not header[-1]:
+            header.pop()  # Spreadsheets leave columns behind that hold nothing.
         if len(set(header)) < len(header):
             raise _malformed(file, 1, "two columns of one name", "different names")
         for cells in reader:
             if not any(cell.strip() for cell in cells):
                 continue
-            if len(cells) > len(header):
+            if any(cell.strip() for cell in cells[len(header):]):
                 found = f"{len(cells)} cells"
                 raise _malformed(file, reader.line_num, found, f"{len(header)}, as in the header")
             yield reader.line_num, dict(zip(header, cells, strict=False))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from ..core.errors import DatasetError, shorten
@@ -184,7 +185,10 @@ class _Scan:
                 if isinstance(picture, DatasetError):
                     self._faults.add(name, picture)
                 else:
-                    yield self._item(picture, inspect(picture))
+                    # What was there a moment ago may be gone.
+                    facts = self._faults.attempt(name, partial(inspect, picture))
+                    if facts is not None:
+                        yield self._item(picture, facts)
                 if progress is not None:
                     progress.update(number, len(names))
 

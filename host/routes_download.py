@@ -15,15 +15,11 @@ from aiohttp import web
 
 from ..core.zip_stream import Entry, zip_blocks
 from ..dataset.intake_names import why_left_out
-from ..dataset.own_files import STATE_FOLDER
 from ..dataset.scan import listed_files
 from ..lora_format.published import versions
 from ..trainer.runs import RUN_FILE
 from .paths import PathError, check_run_name, contained, resolve_folder, runs_folder
 from .routes_guard import Handler, guarded, in_thread
-
-MANIFESTS = "manifest*.json"
-"""Below ``.kiln`` in a dataset's folder: which state of it this is."""
 
 
 def download_routes() -> list[tuple[str, str, Handler]]:
@@ -47,17 +43,17 @@ async def _run(request: web.Request) -> web.StreamResponse:
 
 
 def dataset_entries(root: Path) -> list[Entry]:
-    """A dataset's files: pictures, masks, captions, metadata, and manifests where there are any.
+    """A dataset's files: pictures, masks, captions and metadata.
 
     What was rejected, and the journal of changes, stay where they are.
     """
-    paths = [*listed_files(root), *sorted((root / STATE_FOLDER).glob(MANIFESTS))]
+    paths = listed_files(root)
     names = [path.relative_to(root).as_posix() for path in paths]
     top = root.name or "dataset"
     return [
         Entry(f"{top}/{name}", path)
         for name, path in zip(names, paths, strict=True)
-        if path.is_file() and why_left_out(name.removeprefix(f"{STATE_FOLDER}/")) is None
+        if path.is_file() and why_left_out(name) is None
     ]
 
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from PIL import Image
 
+from lora_kiln.dataset.manifest import manifest_of, write_manifest
+from lora_kiln.dataset.scan import scan_folder
+
 
 def test_between_folders_and_manifests(kiln: Any, tmp_path: Path) -> None:
     for name, text in (("old", "a cat"), ("new", "a dog")):
@@ -23,3 +26,18 @@ def test_between_folders_and_manifests(kiln: Any, tmp_path: Path) -> None:
     assert (same.status, same.out) == (0, "Nothing changed.\n")
     refused = kiln("diff", "old", "missing")
     assert refused.status == 2 and "does not exist" in refused.err
+
+
+def test_between_a_run_and_a_folder(kiln: Any, tmp_path: Path) -> None:
+    pictures, run = tmp_path / "pictures", tmp_path / "mine-001"
+    pictures.mkdir()
+    run.mkdir()
+    Image.new("RGBA", (300, 300), (255, 0, 0, 99)).save(pictures / "a.png")
+    (pictures / "dataset.json").write_text("{}")  # Of kohya's, perhaps: the folder is no run.
+    state = manifest_of(scan_folder(pictures, name="pictures", background="black"))
+    write_manifest(run, state)
+    (run / "run.json").write_text("{}")
+    same = kiln("diff", "mine-001", "pictures")
+    assert (same.status, same.out) == (0, "Nothing changed.\n")
+    (pictures / "a.txt").write_text("a cat")
+    assert kiln("diff", "mine-001", "pictures").out.startswith("1 caption changed.")

@@ -160,9 +160,8 @@ def test_small_pictures(comfy_server: ComfyServer, plates: Path) -> None:
 
 
 def test_a_dataset_is_downloaded(comfy_server: ComfyServer, plates: Path) -> None:
-    (plates / ".kiln").mkdir()
-    (plates / ".kiln" / "manifest-1.json").write_text("{}")
-    (plates / ".kiln" / "changes").mkdir()
+    (plates / ".kiln" / "changes").mkdir(parents=True)
+    (plates / ".kiln" / "changes" / "x.json").write_text("{}")
     (plates / "rejected").mkdir()
     (plates / "rejected" / "z.png").write_bytes(b"x")
     (plates / "script.sh").write_bytes(b"x")
@@ -174,16 +173,14 @@ def test_a_dataset_is_downloaded(comfy_server: ComfyServer, plates: Path) -> Non
         assert archive.testzip() is None
         found = {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
     wanted = ("a.png", "a.txt", "b-masklabel.png", "b.png", "metadata.csv", "sub/c.jpg",
-              "sub/c.txt", ".kiln/manifest-1.json")  # fmt: skip
+              "sub/c.txt")  # fmt: skip
     assert found == {name: (plates / name).read_bytes() for name in wanted}
     # The same files, the same bytes; and what came down goes up again.
     assert web.ask(comfy_server, "GET", path, None, LINK).body == answer.body
     assert web.ask(comfy_server, "HEAD", path, None, LINK).status == 200
     name = f"{plates.name[:20]} again"
     told = web.upload_zip(comfy_server, name, answer.body).json
-    assert (told["pictures"], [own for own, _ in told["left_out"]]) == (
-        4, [f"{plates.name}/.kiln/manifest-1.json"],
-    )
+    assert (told["pictures"], told["left_out"]) == (4, [])
 
 
 def test_a_run_is_downloaded(comfy_server: ComfyServer) -> None:

@@ -210,3 +210,15 @@ def test_a_name_that_is_taken_meanwhile_leaves_all_as_it_was(
         apply_changes(folder, wanted, reason="x")
     assert _tree(folder) == before | {"c.png": b"another's"}
     assert [one.status for one in list_changes(folder)] == ["undone"]
+
+
+def test_a_damaged_journal_does_not_hide_the_others(folder: Path) -> None:
+    first = apply_changes(folder, [WriteFile("a.txt", b"1")], reason="r")
+    second = apply_changes(folder, [WriteFile("b.txt", b"2")], reason="r")
+    (second.folder / "journal.json").write_text("{")
+    assert [(one.id, one.status) for one in list_changes(folder)] == [
+        (second.id, "damaged"), (first.id, "done"),
+    ]
+    undo(folder, first.id)
+    with pytest.raises(DatasetError, match="no readable change"):
+        undo(folder, second.id)

@@ -62,3 +62,12 @@ def test_two_tables_contradict_each_other(tmp_path: Path) -> None:
         (tmp_path / f"metadata.{ending}").write_text("")
     with pytest.raises(DatasetError, match="both"):
         read_metadata(tmp_path)
+
+
+def test_columns_that_a_spreadsheet_left_behind(tmp_path: Path) -> None:
+    (tmp_path / "metadata.csv").write_text("file_name,caption,,\na.png,one,,\nb.png,two\n")
+    rows = read_metadata(tmp_path).rows
+    assert {name: row.caption for name, row in rows.items()} == {"a.png": "one", "b.png": "two"}
+    (tmp_path / "metadata.csv").write_text("file_name,caption,,\na.png,one,,lost\n")
+    with pytest.raises(DatasetError, match="4 cells"):
+        read_metadata(tmp_path)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from ...items import DatasetItem
-from ...tags import split_tags
+from ...tags import is_tag_list, split_tags
 from ..caption_fix import caption_fixes
 from ..context import LintContext
 from ..finding import INFO, WARNING, Finding, Fix
@@ -28,7 +28,10 @@ def _check(context: LintContext) -> Iterator[Finding]:
         return
     for name, items in _by_folder(concerned).items():
         new = [(item, _respelt(item, usual) or "") for item in items]
-        fix: Fix | None = next(iter(caption_fixes(new, "use the usual spelling of tags")), None)
+        # A sentence may begin with a capital letter; only tags are respelt unseen.
+        safe = all(is_tag_list(item.caption or "") for item in items)
+        fixes = caption_fixes(new, "use the usual spelling of tags", safe=safe)
+        fix: Fix | None = next(iter(fixes), None)
         pairs = {
             tag.text: usual[tag.text]
             for item in items for tag in split_tags(item.caption or "") if tag.text in usual
@@ -79,5 +82,5 @@ RULE = Rule(
     "difference; the text encoders of Z-Image and Flux learn two things.",
     check=_check,
     levels=(WARNING, INFO),
-    fixes="takes the most common spelling",
+    fixes="takes the most common spelling; not unseen where captions are sentences",
 )
