@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from ..core.errors import DatasetError
 from .scan import CAPTION_EXTENSIONS, PICTURE_EXTENSIONS
 
-PICTURES = PICTURE_EXTENSIONS | {".gif", ".avif"}
+PICTURES = PICTURE_EXTENSIONS | {".avif"}
 TEXTS = frozenset({*CAPTION_EXTENSIONS, ".csv", ".jsonl", ".json", ".toml"})
 """Captions, and what metadata and dataset configurations are written in."""
 TAKEN = PICTURES | TEXTS

@@ -8,7 +8,6 @@ accepted is remembered beside the pictures, with the caption that it was accepte
 from __future__ import annotations
 
 import threading
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -19,7 +18,7 @@ from ..core.errors import DatasetError
 from .change_journal import read_journal
 from .changes import Change, ChangeSet, MoveFile, WriteFile, apply_changes, undo
 from .items import sha256_of
-from .mask_files import masked_stem
+from .mask_files import masked_stem, stem_of
 from .own_files import STATE_FOLDER, contained_file
 from .scan import PICTURE_EXTENSIONS, REJECTED_FOLDER, listed_files
 from .state_file import read_state
@@ -207,9 +206,11 @@ def rejected_picture(root: Path, file: str, decisions: Decisions | None = None) 
 
 def _moves(root: Path, file: str) -> list[Change]:
     """A picture, and what belongs to it alone."""
-    stem = _stem(file)
+    stem = stem_of(file)
     names = [path.relative_to(root).as_posix() for path in listed_files(root)]
-    beside = [name for name in names if name != file and (masked_stem(name) or _stem(name)) == stem]
+    beside = [
+        name for name in names if name != file and (masked_stem(name) or stem_of(name)) == stem
+    ]
     masks = [name for name in beside if masked_stem(name) is not None]
     shared = any(_is_picture(name) for name in beside if name not in masks)
     sidecars = [name for name in beside if PurePosixPath(name).suffix.lower() in _SIDECARS]
@@ -231,9 +232,6 @@ def _rejected(name: str, number: str) -> str:
 def _is_picture(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in PICTURE_EXTENSIONS
 
-
-def _stem(name: str) -> str:
-    return unicodedata.normalize("NFC", PurePosixPath(name).with_suffix("").as_posix())
 
 
 def _digest(caption: str | None) -> str:

@@ -31,7 +31,7 @@ from .walk import (
 
 __all__ = ["PICTURE_EXTENSIONS", "REJECTED_FOLDER", "listed_files", "natural_key", "scan_folder"]
 CAPTION_EXTENSIONS = DEFAULT_ENDINGS
-_OTHER_PICTURES = {".avif", ".gif", ".heic", ".heif", ".jxl", ".psd", ".svg", ".jp2", ".exr"}
+_OTHER_PICTURES = {".avif", ".heic", ".heif", ".jxl", ".psd", ".svg", ".jp2", ".exr"}
 _OTHER_PICTURES -= PICTURE_EXTENSIONS
 _EXTENSION = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9_.-]{0,15}")
 

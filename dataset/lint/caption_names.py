@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 
 from ..changes import MoveFile
 from ..scan import PICTURE_EXTENSIONS
+from .edits import edit_distance
 from .finding import Fix
 from .folder import Folder, ending_of, parent_of, same_to_a_person, stem_of
 
@@ -242,27 +243,3 @@ def _copied(name: str) -> str | None:
     """What a copy was made of: ``123`` of ``123 (1)``."""
     match = _COPY.match(name)
     return match["name"] if match else None
-
-
-def edit_distance(first: str, second: str, most: int) -> int:
-    """Letters to be put in, taken out or replaced (Levenshtein); more than ``most`` is most + 1.
-
-    Only a band of the table is filled, since what is further off cannot come back.
-    """
-    if abs(len(first) - len(second)) > most:
-        return most + 1
-    before = list(range(len(second) + 1))
-    for row, letter in enumerate(first, start=1):
-        low, high = max(1, row - most), min(len(second), row + most)
-        line = [most + 1] * (len(second) + 1)
-        line[0] = row
-        for column in range(low, high + 1):
-            line[column] = min(
-                before[column - 1] + (letter != second[column - 1]),
-                before[column] + 1,
-                line[column - 1] + 1,
-            )
-        if min(line[low - 1 : high + 1]) > most:
-            return most + 1
-        before = line
-    return min(before[-1], most + 1)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..tags import split_tags
+from .edits import edit_distance
 
 EXACT, CASE, SPLIT, NEAR = "exact", "case", "split", "near"
 _WORD = re.compile(r"[^\s,.;:()\[\]{}|\"]+")
@@ -66,27 +67,6 @@ def misspellings_allowed(trigger: str) -> int:
     return 0 if length < 4 else 1 if length < 8 else 2
 
 
-def edit_distance(first: str, second: str, limit: int) -> int:
-    """Letters to be put in, left out, exchanged or swapped with their neighbour; at most limit + 1.
-
-    The restricted Damerau-Levenshtein distance (optimal string alignment).
-    """
-    if abs(len(first) - len(second)) > limit:
-        return limit + 1
-    before: list[int] = []
-    row = list(range(len(second) + 1))
-    for i, a in enumerate(first, start=1):
-        older, before, row = before, row, [i]
-        for j, b in enumerate(second, start=1):
-            best = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
-            if i > 1 and j > 1 and a == second[j - 2] and first[i - 2] == b:
-                best = min(best, older[j - 2] + 1)
-            row.append(best)
-        if min(row) > limit:
-            return limit + 1
-    return min(row[-1], limit + 1)
-
-
 def _near(caption: str, wanted: str, trigger: str) -> Iterator[tuple[int, int, int]]:
     """Distance, start and end of word groups that come close."""
     limit = misspellings_allowed(trigger)
@@ -98,7 +78,7 @@ def _near(caption: str, wanted: str, trigger: str) -> Iterator[tuple[int, int, i
             joined = _joined(caption[start:end])
             if len(joined) > len(wanted) + limit:
                 break
-            distance = edit_distance(joined, wanted, limit)
+            distance = edit_distance(joined, wanted, limit, swaps=True)
             if distance <= limit:
                 yield distance, start, end
 

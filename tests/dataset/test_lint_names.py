@@ -16,7 +16,7 @@ from lora_kiln.dataset.change_journal import DONE, ChangeSet
 from lora_kiln.dataset.changes import MoveFile
 from lora_kiln.dataset.items import Fault, Origin
 from lora_kiln.dataset.lint import caption_names, follow
-from lora_kiln.dataset.lint.caption_names import edit_distance
+from lora_kiln.dataset.lint.edits import edit_distance
 from lora_kiln.dataset.lint.folder import Folder
 from lora_kiln.dataset.lint.mend import lint_and_mend
 from lora_kiln.dataset.lint.run import lint
@@ -134,6 +134,23 @@ def test_edit_distance_is_levenshteins(first: str, second: str) -> None:
             line.append(min(table[column - 1] + (letter != other), table[column] + 1, line[-1] + 1))
         table = line
     assert edit_distance(first, second, 2) == min(table[-1], 3)
+
+
+@given(st.text("abc", max_size=7), st.text("abc", max_size=7))
+def test_swapped_neighbours_may_count_as_one(first: str, second: str) -> None:
+    table = {(i, 0): i for i in range(len(first) + 1)}
+    table |= {(0, j): j for j in range(len(second) + 1)}
+    for i in range(1, len(first) + 1):
+        for j in range(1, len(second) + 1):
+            ways = [
+                table[i - 1, j - 1] + (first[i - 1] != second[j - 1]),
+                table[i - 1, j] + 1, table[i, j - 1] + 1,
+            ]
+            if i > 1 and j > 1 and first[i - 2 : i] == second[j - 2 : j][::-1]:
+                ways.append(table[i - 2, j - 2] + 1)
+            table[i, j] = min(ways)
+    wanted = min(table[len(first), len(second)], 3)
+    assert edit_distance(first, second, 2, swaps=True) == wanted
 
 
 @pytest.mark.parametrize("copy", ["123 (1)", "123(2)", "123 - Copy", "123 copy 2"])
